@@ -1,0 +1,32 @@
+# `make new` writes a project, `make test` checks the template. Both build what they need in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1: \2/p' Makefile
+
+new: .venv/new ## ask the questions and write a project: make new ARGS="--no-input -o DIR project_name='Orders API'"
+	@$(BIN)/cookiecutter . $(ARGS)
+
+test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
+	@$(BIN)/ruff check --no-cache
+	@$(BIN)/ruff format --check --no-cache
+	@$(BIN)/python -B -m pytest $(ARGS)
+
+lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
+	@$(BIN)/python -B tests/lock.py
+
+.venv/new: requirements/new.txt
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('Python 3.10 or newer is needed, this is ' + sys.version)"
+	@echo "Making .venv ..."
+	@$(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/new.txt
+	@touch $@
+
+.venv/test: .venv/new requirements/test.txt
+	@echo "Installing the test tools into .venv ..."
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/test.txt
+	@touch $@
+
+.PHONY: help new test lock

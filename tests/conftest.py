@@ -1,0 +1,87 @@
+"""Fixtures: `bake` renders the template, `variant` gives each named set of answers in turn."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.machine import RUNTIMES, interpreter
+
+# Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
+sys.dont_write_bytecode = True
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+os.environ["SAM_CLI_TELEMETRY"] = "0"
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+QUESTIONS = [name for name in CONTEXT if not name.startswith("_")]
+
+Bake = Callable[..., Path]
+
+# Each variant is baked once and goes through every static check. Not building is said once, in `bake`.
+VARIANTS: dict[str, dict[str, object]] = {
+    "default": {},
+    "python3.14": {"runtime": "python3.14"},
+    "python3.12-x86": {"runtime": "python3.12", "architecture": "x86_64"},
+    "python3.11-x86": {"runtime": "python3.11", "architecture": "x86_64", "aws_region": "eu-central-1"},
+    "longest": {
+        "project_name": "W" * 80,
+        "project_slug": "the-longest-name-that-is-allowed-for-one",
+        "description": "w" * 200,
+        "aws_region": "ap-southeast-2",
+    },
+    "shortest": {"project_name": "x", "project_slug": "x1", "description": "y"},
+    "hostile": {
+        "project_name": """O'Neil "Ünï" \\ \U0001f600 #1: {x} ${AWS::Region} ${self:service}""",
+        "project_slug": "oneil",
+        "description": """- `a` *b* _c_ <b>&amp; [d](e) | {% f %} {{ g }} "h" 'i' \\n # j \\""",
+    },
+}
+
+
+def pytest_report_header() -> list[str]:
+    """Say which interpreters of Lambda's runtimes the tests found, since the rest is checked without running it."""
+    return [f"{runtime}: {interpreter(runtime) or 'not here: wheels, lint and tools only'}" for runtime in RUNTIMES]
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: object) -> Bake:
+    """Return a function that renders the template and returns the project; equal answers share one project.
+
+    Values are taken as if typed at the prompts: they are not rendered themselves. The layer is not built unless asked.
+    """
+    baked: dict[str, Path] = {}
+
+    def bake(**answers: object) -> Path:
+        unknown = set(answers) - set(QUESTIONS)
+        assert not unknown, f"cookiecutter.json has no question {unknown}"
+        answers = {"build_layer": False} | {name: typed(value) for name, value in answers.items()}
+        key = json.dumps(answers, sort_keys=True)
+        if key not in baked:
+            result = cookies_session.bake(extra_context=answers)
+            assert result.exception is None, result.exception
+            assert result.exit_code == 0
+            baked[key] = result.project_path
+        return baked[key]
+
+    return bake
+
+
+def typed(value: object) -> object:
+    """Return what extra context has to hold for text to arrive unrendered, as it does from a prompt."""
+    return "{% raw %}" + value + "{% endraw %}" if isinstance(value, str) and "{" in value else value
+
+
+@pytest.fixture(scope="session", params=VARIANTS)
+def variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
+    """Return the project of each variant in turn."""
+    yield bake(**VARIANTS[request.param])
+
+
+def files(project: Path) -> dict[str, str]:
+    """Return the text of every file of a project by its path, as git would name it."""
+    paths = (path for path in sorted(project.rglob("*")) if path.is_file())
+    return {path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -1,0 +1,59 @@
+"""Readers for each kind of file that a project has, so that a test sees what the file's own tools will see."""
+
+import ast
+import json
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+
+class _Template(yaml.SafeLoader):
+    """Reads CloudFormation's short forms, such as !Ref, as {"Ref": ...}."""
+
+
+def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_Template.add_multi_constructor("!", _tag)
+
+
+def read_toml(text: str) -> Any:
+    """Return the content of a TOML file."""
+    return tomllib.loads(text)
+
+
+def read_yaml(text: str) -> Any:
+    """Return the content of a YAML file or a CloudFormation template."""
+    return yaml.load(text, Loader=_Template)  # noqa: S506 - it is a SafeLoader
+
+
+def read_markdown(text: str) -> list[str]:
+    """Return the plain text of each block of a Markdown file, marks removed."""
+    blocks = []
+    for token in MarkdownIt("commonmark").enable("strikethrough").enable("table").parse(text):
+        if token.type == "inline":
+            blocks.append("".join(child.content for child in token.children or []))
+    return blocks
+
+
+PARSERS = {
+    ".json": json.loads,
+    ".md": read_markdown,
+    ".py": ast.parse,
+    ".toml": read_toml,
+    ".yaml": read_yaml,
+    ".yml": read_yaml,
+}

@@ -1,0 +1,74 @@
+"""The post-gen hook: it builds package/ if it can, says what comes next, and never fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hooks import post_gen_project
+from tests.conftest import ROOT
+from tests.test_rules import GOOD
+
+
+def test_when_to_build() -> None:
+    """Only when asked, and not for an update tool, whose answers name the commit they came from."""
+    assert post_gen_project.building(GOOD)
+    assert not post_gen_project.building(GOOD | {"build_layer": False})
+    assert not post_gen_project.building(GOOD | {"_commit": "abc"})
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(1)", "x = ", "import os; os.abort()"])
+def test_failed_build_is_said(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However build.py ends, the hook goes on."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build.py").write_text(code, encoding="utf-8")
+    assert not post_gen_project.build_layer()
+    assert post_gen_project.next_steps("orders-api", built=False)[0] == post_gen_project.LATER
+
+
+def test_successful_build_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the layer built there is nothing to finish."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build.py").write_text("import sys; assert sys.argv[1:] == ['layer']", encoding="utf-8")
+    assert post_gen_project.build_layer()
+    assert post_gen_project.LATER not in post_gen_project.next_steps("orders-api", built=True)
+
+
+def test_python_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even that stops the hook."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert not post_gen_project.build_layer()
+
+
+def test_one_jinja_line_each() -> None:
+    """The hooks are plain Python but for the line that brings the answers in."""
+    for hook in ("pre_gen_project", "post_gen_project"):
+        text = (ROOT / "hooks" / f"{hook}.py").read_text(encoding="utf-8")
+        marked = [line.strip() for line in text.splitlines() if any(mark in line for mark in ("{{", "{%", "{#"))]
+        assert marked == ['answers = json.loads(r"""{{ cookiecutter | tojson }}""")']
+
+
+@pytest.mark.parametrize("hook", ["pre_gen_project", "post_gen_project"])
+def test_hooks_import_only_the_standard_library(hook: str) -> None:
+    """They run in whatever environment Cookiecutter was installed into."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import hooks.{hook}"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
+def test_rendered_hook_reads_hostile_text(tmp_path: Path) -> None:
+    """Text that would end a Python string is text."""
+    from cookiecutter.environment import StrictEnvironment
+
+    hostile = '"""; raise SystemExit(9) # \\" \\\\ \' \n {{ 7*7 }} \U0001f600'
+    text = (ROOT / "hooks" / "pre_gen_project.py").read_text(encoding="utf-8")
+    answers = GOOD | {"description": hostile}
+    rendered = StrictEnvironment(context={}).from_string(text).render(cookiecutter=answers)
+    hook = tmp_path / "hook.py"
+    hook.write_text(rendered, encoding="utf-8")
+    result = subprocess.run([sys.executable, hook], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"description: {ascii(hostile)[:20]}")
+    assert "Traceback" not in result.stderr
+    assert json.loads(json.dumps(answers)) == answers

@@ -1,0 +1,97 @@
+"""The pre-gen hook's rules, as the functions they are."""
+
+import pytest
+
+from hooks import pre_gen_project
+from tests.conftest import CONTEXT, VARIANTS
+
+GOOD = {
+    "project_name": "Orders API",
+    "project_slug": "orders-api",
+    "description": "A FastAPI service on AWS Lambda",
+    "aws_region": "us-east-1",
+    "runtime": "python3.13",
+    "architecture": "arm64",
+    "build_layer": True,
+}
+
+WORDS = "must be lower-case words joined by hyphens, the first one starting with a letter"
+TAKEN = "must not be a name that Python or this project already uses"
+ONE_LINE = "must be one line without control characters, not with"
+REGION = "must be the code of a region"
+RUNTIMES = "must be one of python3.13, python3.14, python3.12, python3.11"
+
+REFUSED = [
+    *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("orders_api", "Orders-api", "1st-api", "", "../x")),
+    *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("x--y", "x-", "orders\n", "ünï", "a.b", "c:d", "~")),
+    *(("project_slug", slug, TAKEN, "'orders-api'") for slug in ("class", "logging", "fastapi", "mangum", "pydantic")),
+    *(("project_slug", slug, TAKEN, "'orders-api'") for slug in ("python", "tests", "package", "app")),
+    ("project_slug", "a" * 41, "must have 2 to 40 characters, not 41", "'orders-api'"),
+    ("project_slug", "x", "must have 2 to 40 characters, not 1", "'orders-api'"),
+    *(("aws_region", name, f"{REGION}, in lower case", "'us-east-1'") for name in ("", "US-EAST-1", "us-east-1a", "x")),
+    ("aws_region", "us-est-1", REGION, "'us-east-1' or 'us-west-1'"),
+    ("aws_region", "eu-wst-1", REGION, "'eu-west-1' or 'eu-west-2'"),
+    ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
+    ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
+    ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
+    ("project_name", " ", "must not be empty", "'Orders API'"),
+    ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
+    ("project_name", "x" * 81, "must be at most 80 characters long, not 81", "'Orders API'"),
+    ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'Orders API'"),
+    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'Takes orders for a small shop'"),
+    ("description", "x\u202ey", f"{ONE_LINE} U+202E", "'Takes orders for a small shop'"),
+    ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'Takes orders for a small shop'"),
+    ("description", "x\ufeffy", f"{ONE_LINE} U+FEFF", "'Takes orders for a small shop'"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "value", "rule", "example"), REFUSED)
+def test_refusal(prompt: str, value: str, rule: str, example: str) -> None:
+    """Each refusal is one ASCII sentence that names the prompt, the value, the rule and a good example."""
+    (sentence,) = pre_gen_project.problems(GOOD | {prompt: value})
+    assert sentence == f"{prompt}: {ascii(value)} {rule}; for example {example}."
+    assert sentence.isascii()
+
+
+def test_long_value_is_shortened() -> None:
+    """The sentence stays a sentence."""
+    (sentence,) = pre_gen_project.problems(GOOD | {"description": "x" * 5000})
+    assert sentence.startswith(f"description: '{'x' * 95}...' must be at most 200 characters long, not 5000;")
+
+
+def test_all_problems_at_once() -> None:
+    """Whoever got three answers wrong learns of all three."""
+    answers = GOOD | {"project_slug": "X", "aws_region": "x", "runtime": "x"}
+    prompts = [sentence.partition(":")[0] for sentence in pre_gen_project.problems(answers)]
+    assert prompts == ["project_slug", "aws_region", "runtime"]
+
+
+def test_good_answers_pass() -> None:
+    """The default answers and those of the variants have nothing wrong with them."""
+    for answers in ({}, *VARIANTS.values()):
+        assert pre_gen_project.problems(GOOD | answers) == []
+
+
+def test_rules_know_the_choices() -> None:
+    """The hook accepts exactly what the questions offer."""
+    assert list(pre_gen_project.RUNTIMES) == CONTEXT["runtime"]
+    assert list(pre_gen_project.ARCHITECTURES) == CONTEXT["architecture"]
+    assert list(GOOD) == [name for name in CONTEXT if not name.startswith("_")]
+
+
+def test_region_of_the_future() -> None:
+    """A region that AWS may open next year goes through, with a warning."""
+    for region in ("eu-west-9", "sa-west-1", "mars-north-1"):
+        answers = GOOD | {"aws_region": region}
+        assert pre_gen_project.problems(answers) == []
+        assert pre_gen_project.warnings(answers) == [
+            f"aws_region: '{region}' is not a region this template knows, so it goes on unchecked."
+        ]
+    assert pre_gen_project.warnings(GOOD) == []
+
+
+def test_every_known_region_passes() -> None:
+    """No rule about spelling refuses a region that exists."""
+    for region in pre_gen_project.REGIONS:
+        answers = GOOD | {"aws_region": region}
+        assert pre_gen_project.problems(answers) + pre_gen_project.warnings(answers) == []

@@ -1,0 +1,64 @@
+"""The service as Lambda calls it: events of an HTTP API through `main.handler`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import main
+from conftest import PROJECT, http_event
+
+Call = Callable[..., tuple[int, Any]]
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "events").glob("*.json")), ids=lambda path: path.stem)
+def test_sample_event(path: Path) -> None:
+    """Every event in events/ is answered."""
+    response = main.handler(json.loads(path.read_text(encoding="utf-8")), None)
+    assert response["statusCode"] == 200
+
+
+def test_answers(call: Call) -> None:
+    """The paths of the API, a value that fits none, and a path that is not there."""
+    assert call("/") == (200, {"service": main.app.title, "version": "0.1.0"})
+    assert call("/items/42") == (200, {"item_id": 42, "name": "Item 42"})
+    assert call("/items/x")[0] == 422
+    assert call("/nowhere") == (404, {"detail": "Not Found"})
+    assert call("/health", method="HEAD")[0] == 200
+
+
+def test_again_and_again(call: Call) -> None:
+    """An environment answers more than one request."""
+    assert [call(f"/items/{number}")[1]["item_id"] for number in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("path", ["/dev/items/42", "/dev/health", "/dev/", "/dev"])
+def test_named_stage(call: Call, path: str) -> None:
+    """A stage in the path is not part of the route."""
+    assert call(path, stage="dev") == call(path.removeprefix("/dev") or "/")
+
+
+def test_path_that_only_looks_like_the_stage(call: Call) -> None:
+    """What merely begins with the letters of the stage is a path of its own."""
+    assert call("/item/items/42", stage="item")[0] == 200
+    assert call("/items/42", stage="item")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "event", "schema", "servers"),
+    [
+        ("/docs", {}, "/openapi.json", None),
+        ("/dev/docs", {"stage": "dev"}, "/dev/openapi.json", [{"url": "/dev"}]),
+        ("/dev/docs", {"stage": "dev", "domain": "api.example.com"}, "/openapi.json", None),
+        ("/docs", {"domain": "api.example.com"}, "/openapi.json", None),
+    ],
+)
+def test_docs(path: str, event: dict[str, str], schema: str, servers: list[dict[str, str]] | None) -> None:
+    """The docs find their schema below the stage, and behind a custom domain without it, one request to the next."""
+    page = main.handler(http_event(path, **event), None)
+    assert page["statusCode"] == 200
+    assert f"'{schema}'" in page["body"]
+    document = main.handler(http_event(path.replace("docs", "openapi.json"), **event), None)
+    assert json.loads(document["body"]).get("servers") == servers
