@@ -38,15 +38,19 @@ DESCRIPTION_LENGTH = 200
 
 
 def problems(answers: dict[str, object]) -> list[str]:
-    """Return one sentence for each answer that cannot be used, and an empty list when all can."""
-    found = [
-        text_problem("project_name", answers["project_name"], NAME_LENGTH, "Orders API"),
-        slug_problem(answers["project_slug"]),
-        text_problem("description", answers["description"], DESCRIPTION_LENGTH, "Takes orders for a small shop"),
-        region_problem(answers["aws_region"]),
-        choice_problem("runtime", answers["runtime"], RUNTIMES),
-        choice_problem("architecture", answers["architecture"], ARCHITECTURES),
-    ]
+    """Return one sentence for each answer that cannot be used, and an empty list when all can.
+
+    What was not asked is not judged: with --replay, only the questions that the file lacks are.
+    """
+    rules = {
+        "project_name": lambda name: text_problem("project_name", name, NAME_LENGTH, "Orders API"),
+        "project_slug": slug_problem,
+        "description": lambda text: text_problem("description", text, DESCRIPTION_LENGTH, "Sells pots and pans"),
+        "aws_region": region_problem,
+        "runtime": lambda runtime: choice_problem("runtime", runtime, RUNTIMES),
+        "architecture": lambda architecture: choice_problem("architecture", architecture, ARCHITECTURES),
+    }
+    found = (rule(answers[prompt]) for prompt, rule in rules.items() if prompt in answers)
     return [sentence for sentence in found if sentence]
 
 

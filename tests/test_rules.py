@@ -30,7 +30,7 @@ REFUSED = [
     ("project_slug", "x", "must have 2 to 40 characters, not 1", "'orders-api'"),
     *(("aws_region", name, f"{REGION}, in lower case", "'us-east-1'") for name in ("", "US-EAST-1", "us-east-1a", "x")),
     ("aws_region", "us-est-1", REGION, "'us-east-1' or 'us-west-1'"),
-    ("aws_region", "eu-wst-1", REGION, "'eu-west-1' or 'eu-west-2'"),
+    ("aws_region", "eu-wst-1", REGION, "'eu-west-1' or 'us-west-1'"),
     ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
@@ -38,10 +38,10 @@ REFUSED = [
     ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
     ("project_name", "x" * 81, "must be at most 80 characters long, not 81", "'Orders API'"),
     ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'Orders API'"),
-    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'Takes orders for a small shop'"),
-    ("description", "x\u202ey", f"{ONE_LINE} U+202E", "'Takes orders for a small shop'"),
-    ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'Takes orders for a small shop'"),
-    ("description", "x\ufeffy", f"{ONE_LINE} U+FEFF", "'Takes orders for a small shop'"),
+    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'Sells pots and pans'"),
+    ("description", "x\u202ey", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
+    ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'Sells pots and pans'"),
+    ("description", "x\ufeffy", f"{ONE_LINE} U+FEFF", "'Sells pots and pans'"),
 ]
 
 

@@ -1,0 +1,64 @@
+"""AWS SAM without AWS: the translation that CloudFormation would do, and cfn-lint on its result.
+
+cfn-lint has not translated SAM templates since 1.54, so on one as it stands it overlooks most of what it knows.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.machine import BIN
+from tests.parsers import read_yaml
+
+
+def translate(template: Path, region: str) -> dict[str, Any]:
+    """Return the plain CloudFormation template that a SAM template stands for.
+
+    Local folders are replaced by S3 addresses first, as `sam package` does.
+
+    Raises:
+        samtranslator.model.exceptions.InvalidDocumentException: the template is not valid.
+    """
+    os.environ["AWS_DEFAULT_REGION"] = region
+    # Imported late: it reads the region when it is imported.
+    from samtranslator.translator.transform import transform
+    from samtranslator.yaml_helper import yaml_parse
+
+    source = yaml_parse(template.read_text(encoding="utf-8"))
+    for resource in source["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in ("CodeUri", "ContentUri"):
+            if isinstance(properties.get(name), str):
+                properties[name] = f"s3://bucket/{properties[name].strip('/')}.zip"
+
+    class NoManagedPolicies:
+        def load(self) -> dict[str, str]:
+            return {}
+
+    return transform(source, {}, NoManagedPolicies())
+
+
+def cfn_lint(template: dict[str, Any], region: str) -> list[str]:
+    """Return what cfn-lint finds in a CloudFormation template, errors and warnings, as "E3030 message"."""
+    from cfnlint.api import ManualArgs, lint
+
+    findings = lint(json.dumps(template, indent=1), config=ManualArgs(regions=[region]))
+    return [f"{finding.rule.id} {finding.message}" for finding in findings]
+
+
+def sam(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the SAM CLI in a project, without credentials, and return what it said."""
+    home = project.parent / "home"
+    home.mkdir(exist_ok=True)
+    kept = {"PATH": "/usr/bin:/bin", "HOME": str(home), "SAM_CLI_TELEMETRY": "0", "LANG": "C.UTF-8"}
+    command = [BIN / "sam", *arguments]
+    return subprocess.run(
+        command, cwd=project, env=kept | environment, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
+    )
+
+
+def resources(project: Path) -> dict[str, Any]:
+    """Return the resources of a project's template.yaml, as they are written."""
+    return read_yaml((project / "template.yaml").read_text(encoding="utf-8"))["Resources"]

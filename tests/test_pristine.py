@@ -1,0 +1,71 @@
+"""Every file of every variant reads as if a careful person had typed it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, VARIANTS, Bake, files
+from tests.machine import BIN
+from tests.parsers import PARSERS, read_yaml
+
+OURS = re.compile(r"cookiecutter\b|\{%|endraw|__python|" + re.escape(str(ROOT)))
+
+
+def test_parses(variant: Path) -> None:
+    """Each file is valid in its own language."""
+    for path, text in files(variant).items():
+        if parse := PARSERS.get(Path(path).suffix):
+            assert parse(text), path
+
+
+def test_typed_with_care(variant: Path) -> None:
+    """No stray space, blank line or line end."""
+    for path, text in files(variant).items():
+        assert text.endswith("\n") and not text.endswith("\n\n"), path
+        assert not text.startswith("\n"), path
+        assert "\r" not in text and "\t" not in text.replace("\n\t", "\n"), path
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), path
+        if not path.endswith(".py"):
+            assert "\n\n\n" not in text, path
+
+
+def test_no_trace_of_the_template(variant: Path, request: pytest.FixtureRequest) -> None:
+    """Nothing tells that the files were rendered, but for what was answered."""
+    answers = VARIANTS[request.node.callspec.params["variant"]].values()
+    for path, text in files(variant).items():
+        for answer in answers:
+            text = text.replace(str(answer), "").replace(str(answer).replace('"', '\\"'), "")
+        if "{% f %}" not in str(answers):
+            assert not OURS.search(text), f"{path}: {OURS.search(text)}"
+
+
+def test_formatted_and_linted(bake: Bake) -> None:
+    """Ruff, with each project's own settings, has nothing to change."""
+    projects = [bake(**answers) for answers in VARIANTS.values()]
+    for command in (["check"], ["format", "--check"]):
+        result = subprocess.run([BIN / "ruff", *command, "--no-cache", *projects], capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_only_the_chosen_runtime_and_processor(variant: Path) -> None:
+    """A project names one Python and one processor; the lowest that the lock serves is the only other."""
+    template = read_yaml(files(variant)["template.yaml"])["Resources"]
+    runtime = template["ApiFunction"]["Properties"]["Runtime"]
+    (architecture,) = template["ApiFunction"]["Properties"]["Architectures"]
+    for path, text in files(variant).items():
+        if path.endswith(".txt"):
+            continue
+        assert set(re.findall(r"python3\.\d+", text)) <= {runtime, "python3.10"}, path
+        if path != "build.py":  # it maps both names to those that wheels have
+            assert set(re.findall(r"\b(?:arm64|x86_64)\b", text)) <= {architecture}, path
+
+
+def test_git_would_take_every_file_of_the_template() -> None:
+    """Neither our ignore file nor the project's own hides a file that belongs to the template."""
+    folder = "{{cookiecutter.project_slug}}"
+    paths = [str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()]
+    result = subprocess.run(["git", "check-ignore", "--no-index", *paths], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == ""
+    assert not [path for path in paths if "__pycache__" in path or path.endswith(".pyc")]

@@ -1,0 +1,119 @@
+"""template.yaml under the real tools: SAM CLI, SAM's translator and cfn-lint."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import VARIANTS, Bake
+from tests.parsers import read_toml
+from tests.sam import cfn_lint, resources, sam, translate
+
+
+def region_of(project: Path) -> str:
+    """Return the region that samconfig.toml deploys to."""
+    text = (project / "samconfig.toml").read_text(encoding="utf-8")
+    return read_toml(text)["default"]["global"]["parameters"]["region"]
+
+
+def test_translation_is_clean(variant: Path) -> None:
+    """CloudFormation has nothing to say about what the template stands for, not even a warning."""
+    region = region_of(variant)
+    assert cfn_lint(translate(variant / "template.yaml", region), region) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "finding"),
+    [
+        ("Runtime: python3.13", "Runtime: python3.16", "E3030"),
+        ("Timeout: 28", "Timeout: 1000", "E3717"),
+        ("${AWS::StackName}/api", "${AWS::StackNam}/api", "E1019"),
+        ("!Ref LogRetentionInDays", "14", "W2001"),
+        ("logs:PutLogEvents", "logs:PutLogEvent", "W3037"),
+    ],
+)
+def test_planted_fault_is_found(right: str, wrong: str, finding: str, bake: Bake, tmp_path: Path) -> None:
+    """The check that finds nothing in the template does find something."""
+    text = (bake() / "template.yaml").read_text(encoding="utf-8")
+    assert right in text
+    spoilt = tmp_path / "template.yaml"
+    spoilt.write_text(text.replace(right, wrong), encoding="utf-8")
+    findings = cfn_lint(translate(spoilt, "us-east-1"), "us-east-1")
+    assert finding in {line.split()[0] for line in findings}
+
+
+@pytest.mark.parametrize("name", ["default", "hostile", "python3.14"])
+def test_sam_cli(name: str, bake: Bake, tmp_path: Path) -> None:
+    """The commands of the README that need no account: sam validate, with lint and without, and sam build."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(**VARIANTS[name]), project)
+    (project / "package" / "python").mkdir()
+    (project / "package" / "python" / "marker.py").touch()
+    for arguments in (["validate"], ["validate", "--lint"], ["build"]):
+        result = sam(project, *arguments)
+        assert result.returncode == 0, result.stderr
+    built = project / ".aws-sam" / "build"
+    for name, member, file in (("ApiFunction", "CodeUri", "main.py"), ("DependenciesLayer", "ContentUri", "python")):
+        uri = resources_in(built)[name]["Properties"][member]
+        assert (built / uri / file).exists()
+
+
+def resources_in(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the resources of the template in a folder."""
+    return resources(folder)
+
+
+def test_sam_validate_finds_a_misspelt_property(bake: Bake, tmp_path: Path) -> None:
+    """What the direct lint is there for."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    template = project / "template.yaml"
+    template.write_text(template.read_text().replace("MemorySize:", "MemorySise:"), encoding="utf-8")
+    result = sam(project, "validate", "--lint")
+    assert result.returncode == 1
+    assert "MemorySise" in result.stdout + result.stderr
+
+
+def test_settings_of_the_function(variant: Path) -> None:
+    """What every function needs said aloud: a default of SAM would be wrong, or never end."""
+    function = resources(variant)["ApiFunction"]["Properties"]
+    assert 10 <= function["Timeout"] <= 29
+    assert function["MemorySize"] >= 512
+    assert function["Tracing"] == "Active"
+    assert function["LoggingConfig"]["LogGroup"] == {"Ref": "ApiLogGroup"}
+    assert "PYTHONPATH" not in str(function)
+    log_group = resources(variant)["ApiLogGroup"]["Properties"]
+    assert log_group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
+    assert "${AWS::StackName}" in log_group["LogGroupName"]["Fn::Sub"]
+
+
+def test_every_path_is_routed(variant: Path) -> None:
+    """The root as well as everything below it, with any method."""
+    template = translate(variant / "template.yaml", "us-east-1")["Resources"]
+    paths = template["HttpApi"]["Properties"]["Body"]["paths"]
+    assert {path: list(methods) for path, methods in paths.items()} == {
+        "/": ["x-amazon-apigateway-any-method"],
+        "/{proxy+}": ["x-amazon-apigateway-any-method"],
+    }
+
+
+def test_least_privilege(variant: Path) -> None:
+    """No statement allows every action; one that allows every resource is the one that has no finer."""
+    template = translate(variant / "template.yaml", "us-east-1")["Resources"]
+    roles = [resource for resource in template.values() if resource["Type"] == "AWS::IAM::Role"]
+    assert roles
+    for role in roles:
+        assert not role["Properties"].get("ManagedPolicyArns")
+        for policy in role["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                assert not [action for action in actions if "*" in action]
+                if statement["Resource"] == "*":
+                    assert all(action.startswith("xray:") for action in actions)
+
+
+def test_partitions_and_suffixes_are_not_typed(variant: Path) -> None:
+    """The same template deploys in China and in GovCloud."""
+    text = (variant / "template.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"arn:aws|amazonaws\.com(?!$)", text, re.MULTILINE)
