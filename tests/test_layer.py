@@ -1,0 +1,180 @@
+"""package/: what build.py puts there fits the runtime and the processor, whatever this machine is."""
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Bake
+from tests.machine import BIN, RUNTIMES, UV, clean_environment, interpreter
+from tests.parsers import read_toml
+
+LATER = "package/ is not built yet: run `python build.py layer`"
+ELF_MACHINE = {"x86_64": 62, "arm64": 183}
+
+
+def build(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the project's build.py with this Python, whatever the project's runtime is."""
+    command = [sys.executable, "build.py", *arguments]
+    return subprocess.run(command, cwd=project, env=os.environ | environment, capture_output=True, encoding="utf-8")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_native_wheels_fit(runtime: str, architecture: str, bake: Bake) -> None:
+    """Each shared object is for the runtime's Python and for the processor that the function is declared with."""
+    layer = bake(runtime=runtime, architecture=architecture, build_layer=True) / "package" / "python"
+    objects = list(layer.rglob("*.so"))
+    tag = runtime.replace("python", "cpython-").replace(".", "")
+    processor = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
+    assert [path.name for path in objects] == [f"_pydantic_core.{tag}-{processor}-linux-gnu.so"]
+    for path in objects:
+        assert struct.unpack_from("<H", path.read_bytes(), 18)[0] == ELF_MACHINE[architecture]
+    for tags in layer.glob("*.dist-info/WHEEL"):
+        for tag in re.findall(r"^Tag: \S+-(\S+)$", tags.read_text(encoding="utf-8"), re.MULTILINE):
+            # manylinux2014 is manylinux_2_17; Lambda's Python 3.11 has glibc 2.26, the newer ones have 2.34.
+            glibc = re.search(r"manylinux_2_(\d+)_|manylinux(2014)_", tag)
+            assert tag == "any" or (glibc[2] or int(glibc[1]) <= (26 if runtime == "python3.11" else 34))
+
+
+def test_layer_holds_the_lock(bake: Bake) -> None:
+    """Every package that the lock pins is there, in that version, with the metadata that others look it up by."""
+    project = bake(build_layer=True)
+    pins = re.findall(r"^(\S+)==(\S+) ", (project / "app" / "requirements.txt").read_text(), re.MULTILINE)
+    metadata = (project / "package" / "python").glob("*.dist-info/METADATA")
+    found = [re.findall(r"^(?:Name|Version): (\S+)$", path.read_text("utf-8"), re.MULTILINE)[:2] for path in metadata]
+    versions = {name.lower().replace("_", "-"): version for name, version in map(sorted_pair, found)}
+    assert versions == dict(pins)
+
+
+def sorted_pair(pair: list[str]) -> tuple[str, str]:
+    """Return name and version, whichever of the two the metadata gave first."""
+    first, second = pair
+    return (second, first) if first[0].isdigit() else (first, second)
+
+
+def test_layer_carries_no_boto3(bake: Bake) -> None:
+    """The runtime has it."""
+    project = bake(build_layer=True)
+    assert not list((project / "package" / "python").glob("boto*"))
+    asked = read_toml((project / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert not [name for name in asked if name.startswith("boto")]
+
+
+def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
+    """The second build does nothing; a changed lock, a lost file or another runtime makes it build, or --check fail."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(build_layer=True), project)
+    record = project / "package" / "python" / ".layer.json"
+    before = record.stat().st_mtime_ns
+    assert build(project, "layer").stdout == "package/ is up to date.\n"
+    assert build(project, "layer", "--check").returncode == 0
+    assert record.stat().st_mtime_ns == before
+
+    (project / "package" / "python" / "fastapi" / "routing.py").unlink()
+    lost = build(project, "layer", "--check")
+    assert (lost.returncode, "out of date (files)" in lost.stderr) == (1, True)
+    assert "python build.py layer" in lost.stderr
+    assert build(project, "layer").returncode == 0
+    assert (project / "package" / "python" / "fastapi" / "routing.py").exists()
+
+    script = project / "build.py"
+    script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
+    assert "out of date (runtime)" in build(project, "layer", "--check").stderr
+    with (project / "app" / "requirements.txt").open("a") as lock:
+        lock.write("# changed\n")
+    assert "out of date (runtime, lock)" in build(project, "layer", "--check").stderr
+
+
+def test_failed_build_keeps_the_layer(bake: Bake, tmp_path: Path) -> None:
+    """A lock that cannot be installed leaves what was there, and no litter beside it."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(build_layer=True), project)
+    before = sorted(path for path in project.rglob("*") if ".build" not in path.parts)
+    lock = project / "app" / "requirements.txt"
+    lock.write_text(re.sub(r"sha256:\w{8}", "sha256:00000000", lock.read_text()))
+    result = build(project, "layer", UV_CACHE_DIR=str(tmp_path / "cache"))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("build.py: ")
+    assert sorted(path for path in project.rglob("*") if ".build" not in path.parts) == before
+
+
+def generate(python: Path, output: Path, **environment: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run cookiecutter with an interpreter, and return what it said and the project."""
+    command = [python, "-m", "cookiecutter", ROOT, "--no-input", "-o", output]
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    return result, output / "orders-api"
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an interpreter that has cookiecutter, as uvx and pipx set it up: without pip and without uv."""
+    venv = tmp_path_factory.mktemp("bare") / "venv"
+    lock = ROOT / "requirements" / "new.txt"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    python = venv / "bin" / "python"
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock], check=True)
+    subprocess.run([UV, "pip", "uninstall", "--quiet", "--python", python, "uv"], check=True)
+    assert subprocess.run([python, "-c", "import pip"], capture_output=True).returncode
+    return python
+
+
+def whole(project: Path, bake: Bake) -> bool:
+    """Say whether all files but the layer are there."""
+    written = {path.relative_to(project) for path in project.rglob("*")}
+    return {path.relative_to(bake()) for path in bake().rglob("*")} <= written
+
+
+def test_without_uv_and_pip(bare: Path, bake: Bake, tmp_path: Path) -> None:
+    """build.py gets uv itself, into a folder of the project."""
+    environment = clean_environment(tmp_path)
+    result, project = generate(bare, tmp_path / "output", **environment)
+    assert result.returncode == 0, result.stderr
+    assert "uv was not found; putting it into .uv/ ..." in result.stdout
+    assert (project / "package" / "python" / "fastapi").is_dir()
+    assert whole(project, bake)
+
+
+@pytest.mark.parametrize("tool", ["uv", "nothing"])
+def test_without_network(tool: str, bare: Path, bake: Bake, tmp_path: Path) -> None:
+    """The project is whole all the same, and one line says how to finish."""
+    nowhere = "http://127.0.0.1:9"
+    environment = clean_environment(
+        tmp_path, *([BIN] if tool == "uv" else []), HTTPS_PROXY=nowhere, HTTP_PROXY=nowhere, NO_PROXY=""
+    )
+    environment |= {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_HTTP_RETRIES": "0", "PIP_RETRIES": "0"}
+    result, project = generate(bare, tmp_path / "output", **environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(LATER) == 1
+    assert whole(project, bake)
+    assert not (project / "package" / "python").exists()
+
+
+def test_update_tool_gets_the_files_only(tmp_path: Path, bake: Bake) -> None:
+    """Cruft renders a project again and again to compare it, so nothing is built for it."""
+    template = tmp_path / "template"
+    subprocess.run(["git", "clone", "--quiet", ROOT, template], check=True)
+    environment = clean_environment(tmp_path, GIT_CONFIG_GLOBAL="/dev/null")
+    command = [BIN / "cruft", "create", str(template), "--no-input", "--output-dir", tmp_path / "output"]
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    assert LATER in result.stdout
+    project = tmp_path / "output" / "orders-api"
+    assert json.loads((project / ".cruft.json").read_text())["context"]["cookiecutter"]["project_slug"] == "orders-api"
+    assert not (project / "package" / "python").exists()
+    assert whole(project, bake)
+
+
+def test_bytecode_needs_the_runtimes_own_python(bake: Bake) -> None:
+    """Python 3.14 is not everywhere: then the layer has no bytecode, rather than some that Lambda ignores."""
+    for runtime in RUNTIMES:
+        layer = bake(runtime=runtime, build_layer=True) / "package" / "python"
+        tags = {path.name.split(".")[-2] for path in layer.rglob("*.pyc")}
+        expected = {runtime.replace("python", "cpython-").replace(".", "")} if interpreter(runtime) else set()
+        assert tags == expected
