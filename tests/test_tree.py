@@ -5,8 +5,7 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import ROOT, Bake, files
-from tests.parsers import read_markdown
+from tests.conftest import CONTEXT, QUESTIONS, ROOT, Bake, files
 
 TREE = """
     .gitignore .python-version Makefile README.md build.py pyproject.toml requirements-dev.txt samconfig.toml
@@ -50,24 +49,29 @@ def test_readme_of_the_project_names_what_is_there(bake: Bake) -> None:
         assert (project / (name if name == folder else folder + name)).exists(), line
 
 
-def test_readme_of_the_template_draws_the_tree(bake: Bake) -> None:
-    """What the README shows is what is written."""
+def test_readme_of_the_template_draws_the_tree() -> None:
+    """What the README shows is what is written, every file and folder at the top included."""
     drawing = re.search(r"```\norders-api/\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
-    drawn = set()
-    folder = ""
+    drawn = []
     for line in drawing.splitlines():
-        name = line.split()[0]
-        folder = name if name.endswith("/") else folder if line.startswith("    ") else ""
-        drawn.add(folder + name if name != folder else name)
-    written = set(TREE) | {f"{path.split('/')[0]}/" for path in TREE if "/" in path}
-    assert drawn <= written
-    assert {name for name in written if "/" not in name.strip("/")} <= drawn | {"package/README.md"}
+        name = line.strip("│├└─ ").split()[0]
+        drawn.append(f"app/{name}" if line.startswith("│") else name)
+    top = {path if "/" not in path else path.split("/")[0] + "/" for path in TREE}
+    assert {name for name in drawn if name.count("/") == name.endswith("/")} == top
+    assert {name for name in drawn if name.startswith("app/")} - {"app/"} == {p for p in TREE if p.startswith("app/")}
 
 
 def test_readme_lists_the_questions() -> None:
-    """The table has every question, in the order in which they are asked."""
-    from tests.conftest import QUESTIONS
-
-    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert table == QUESTIONS
-    assert read_markdown((ROOT / "README.md").read_text(encoding="utf-8"))[0] == "cookiecutter-fastapi-lambda"
+    """The table has every question, in the order in which they are asked, with its default and its choices."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = {
+        name: (default, values)
+        for name, default, values in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", readme, re.M)
+    }
+    assert list(table) == QUESTIONS
+    for name, (default, values) in table.items():
+        if name != "project_slug":
+            asked = CONTEXT[name]
+            assert default == (asked[0] if isinstance(asked, list) else str(asked).replace("True", "true"))
+            assert not isinstance(asked, list) or values.split(", ") == asked
+    assert len(readme.splitlines()) < 120

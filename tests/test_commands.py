@@ -1,0 +1,76 @@
+"""The two commands of the README, as a new user types them: fresh clone, clean HOME, any path."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.machine import clean_environment
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Return a copy of what git has, or would have after a commit, in a folder with a space in its name."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True
+    )
+    target = tmp_path / "a clone"
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
+
+
+def test_make_new(clone: Path, tmp_path: Path) -> None:
+    """It builds its .venv, shows progress, and writes a project with its layer."""
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.symlink_to(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    output = tmp_path / "my output"
+    environment = clean_environment(tmp_path / "home", python.parent)
+    arguments = f"--no-input -o '{output}' project_name='Shop of Ours'"
+    command = ["make", "new", f"ARGS={arguments}"]
+    result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.startswith("Making .venv ...\n")
+    assert result.stdout.endswith("  cd shop-of-ours\n  make test\n  sam build && sam deploy --guided\n")
+    assert (output / "shop-of-ours" / "app" / "main.py").is_file()
+    assert (output / "shop-of-ours" / "package" / "python" / "fastapi").is_dir()
+    assert (clone / ".venv" / "bin" / "cookiecutter").is_file()
+    assert not (clone / ".venv" / "bin" / "sam").exists(), "make new needs none of the test tools"
+
+
+def test_ci_runs_the_readmes_command() -> None:
+    """What CI runs is what a contributor types."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.rstrip().endswith("exec make test")
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_help_lists_every_target(tmp_path: Path) -> None:
+    """`make` alone says what there is."""
+    result = subprocess.run(["make"], cwd=ROOT, env=clean_environment(tmp_path), capture_output=True, encoding="utf-8")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        "make help",
+        "make new",
+        "make test",
+        "make lock",
+    ]
+
+
+def test_python_that_is_too_old(clone: Path, tmp_path: Path) -> None:
+    """The first thing said is which Python is needed."""
+    old = tmp_path / "python3"
+    old.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c "import sys; sys.version_info = (3, 9); $2"\nexit 3\n'
+    )
+    old.chmod(0o755)
+    result = subprocess.run(["make", "new", f"PYTHON={old}"], cwd=clone, capture_output=True, encoding="utf-8")
+    assert result.returncode != 0
+    assert result.stderr.startswith("Python 3.10 or newer is needed, this is ")
+    assert not (clone / ".venv").exists()

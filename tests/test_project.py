@@ -1,0 +1,108 @@
+"""A rendered project's own day: its make targets, on machines that differ in where Python comes from."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import VARIANTS, Bake
+from tests.machine import BIN, clean_environment, interpreter
+
+PYTHON = interpreter("python3.13")
+
+
+def links(folder: Path, **targets: Path) -> Path:
+    """Make a folder for PATH with these commands in it."""
+    folder.mkdir(parents=True)
+    for name, target in targets.items():
+        (folder / name.replace("_", ".")).symlink_to(target)
+    return folder
+
+
+def from_pyenv(folder: Path) -> dict[str, str]:
+    """Return the environment of a machine whose Python 3.13 comes from pyenv, and that has no uv."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    if (root / "shims").is_dir():
+        return clean_environment(folder, root / "shims", root / "bin", PYENV_ROOT=str(root))
+    # Without pyenv itself: what its shims come to in a folder whose .python-version says 3.13.
+    return clean_environment(folder, links(folder / "bin", python3=PYTHON, python3_13=PYTHON))
+
+
+def from_uv(folder: Path) -> dict[str, str]:
+    """Return the environment of a machine where uv provides Python 3.13, and `python3` is another or none."""
+    managed = folder / "uv-python"
+    version = subprocess.run([PYTHON, "-V"], capture_output=True, text=True).stdout.split()[1]
+    home = managed / f"cpython-{version}-{sys.platform}-{os.uname().machine}-gnu"
+    if str(PYTHON).startswith(str(Path.home() / ".local/share/uv")):
+        managed = Path.home() / ".local/share/uv/python"
+    else:
+        shutil.copytree(PYTHON.parent.parent, home, symlinks=True, ignore=shutil.ignore_patterns("test", "__pycache__"))
+    commands = links(folder / "bin", uv=BIN / "uv")
+    return clean_environment(folder, commands, UV_PYTHON_INSTALL_DIR=str(managed), UV_PYTHON_PREFERENCE="only-managed")
+
+
+@pytest.mark.parametrize("machine", [from_pyenv, from_uv])
+def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
+    """Make test and make lint pass in a fresh project, format and lock change nothing in it."""
+    project = tmp_path / "a project"
+    shutil.copytree(bake(build_layer=True), project)
+    environment = machine(tmp_path / "machine")
+
+    def make(target: str) -> str:
+        result = subprocess.run(["make", target], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert re.search(r"\d+ passed", make("test"))
+    assert "All checks passed" in make("lint")
+    make("format")
+    make("lock")
+    assert "package/ is up to date." in make("layer")
+    assert "make deploy: deploy to AWS" in make("help")
+    assert {path: path.read_bytes() for path in before} == before
+    leftovers = {path.relative_to(project).parts[0] for path in project.rglob("*") if path not in before}
+    assert leftovers - {".venv", ".uv", ".build"} <= {path.relative_to(project).parts[0] for path in before}
+    assert not list((project / "app").rglob("*.pyc"))
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "default"])
+def test_own_tests(name: str, bake: Bake, tmp_path: Path) -> None:
+    """The tests of every variant pass, on the runtime that it is for where there is one, else on another."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(**VARIANTS[name]), project)
+    runtime = VARIANTS[name].get("runtime", "python3.13")
+    python = interpreter(runtime) or PYTHON
+    venv = tmp_path / "venv"
+    uv = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
+    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", python, venv], check=True)
+    subprocess.run([*uv, project / "requirements-dev.txt"], check=True)
+    command = [venv / "bin" / "python", "-m", "pytest", "-q"]
+    result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_deploy_builds_a_missing_layer_first(bake: Bake, tmp_path: Path) -> None:
+    """`make deploy` cannot upload a layer that does not fit the lock: it is built before SAM is called."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    commands = links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON)
+    calls = tmp_path / "calls"
+    sam = commands / "sam"
+    sam.write_text(f'#!/bin/sh\ntest -d package/python/fastapi && echo "$1" >> "{calls}"\n', encoding="utf-8")
+    sam.chmod(0o755)
+    environment = clean_environment(tmp_path, commands)
+    deploy = ["make", "deploy"]
+    result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"]
+
+    lock = project / "app" / "requirements.txt"
+    lock.write_text(lock.read_text().replace("==", "==999.", 1), encoding="utf-8")
+    result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode != 0
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"], "SAM was called with a stale layer"
