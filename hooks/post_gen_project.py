@@ -4,6 +4,7 @@ The project is whole before this runs, and nothing here can fail it.
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,9 @@ def building(answers: dict[str, object]) -> bool:
 def build_layer() -> bool:
     """Let the project's own build.py fill package/, and say whether it did."""
     try:
-        return subprocess.run([sys.executable, "build.py", "layer"], stdin=subprocess.DEVNULL).returncode == 0
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "build.py", "layer"]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment).returncode == 0
     except OSError as error:
         print(f"build.py could not be started: {error}", flush=True)
         return False

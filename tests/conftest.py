@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +81,20 @@ def typed(value: object) -> object:
 def variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
     """Return the project of each variant in turn."""
     yield bake(**VARIANTS[request.param])
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Return a copy of what git has, or would have after a commit, in a folder with a space in its name."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True
+    )
+    target = tmp_path / "a clone"
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
 
 
 def files(project: Path) -> dict[str, str]:

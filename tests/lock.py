@@ -3,6 +3,7 @@
 The project's are made by its own `build.py lock`, so they are what `make lock` gives in a fresh project.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         answers = {"build_layer": False}
         project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=folder))
-        subprocess.run([sys.executable, "build.py", "lock", "--upgrade"], cwd=project, check=True)
+        # Whatever indexes this machine has beside the public one are nobody else's business.
+        environment = os.environ | {"PIP_CONFIG_FILE": os.devnull}
+        subprocess.run([sys.executable, "build.py", "lock", "--upgrade"], cwd=project, env=environment, check=True)
         for lock in LOCKS:
             shutil.copyfile(project / lock, ROOT / "{{cookiecutter.project_slug}}" / lock)

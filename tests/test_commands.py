@@ -1,28 +1,11 @@
 """The two commands of the README, as a new user types them: fresh clone, clean HOME, any path."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
 from tests.machine import clean_environment
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """Return a copy of what git has, or would have after a commit, in a folder with a space in its name."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True
-    )
-    target = tmp_path / "a clone"
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
-    return target
 
 
 def test_make_new(clone: Path, tmp_path: Path) -> None:

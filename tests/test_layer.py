@@ -156,12 +156,13 @@ def test_without_network(tool: str, bare: Path, bake: Bake, tmp_path: Path) -> N
     assert not (project / "package" / "python").exists()
 
 
-def test_update_tool_gets_the_files_only(tmp_path: Path, bake: Bake) -> None:
+def test_update_tool_gets_the_files_only(tmp_path: Path, bake: Bake, clone: Path) -> None:
     """Cruft renders a project again and again to compare it, so nothing is built for it."""
-    template = tmp_path / "template"
-    subprocess.run(["git", "clone", "--quiet", ROOT, template], check=True)
     environment = clean_environment(tmp_path, GIT_CONFIG_GLOBAL="/dev/null")
-    command = [BIN / "cruft", "create", str(template), "--no-input", "--output-dir", tmp_path / "output"]
+    author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "first"]):
+        subprocess.run(["git", *arguments], cwd=clone, env=environment, check=True)
+    command = [BIN / "cruft", "create", str(clone), "--no-input", "--output-dir", tmp_path / "output"]
     result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     assert LATER in result.stdout

@@ -65,8 +65,8 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
     assert "package/ is up to date." in make("layer")
     assert "make deploy: deploy to AWS" in make("help")
     assert {path: path.read_bytes() for path in before} == before
-    leftovers = {path.relative_to(project).parts[0] for path in project.rglob("*") if path not in before}
-    assert leftovers - {".venv", ".uv", ".build"} <= {path.relative_to(project).parts[0] for path in before}
+    new = [path.relative_to(project) for path in project.rglob("*") if path not in before and path.is_file()]
+    assert {path.parts[0] for path in new if "__pycache__" not in path.parts} <= {".venv", ".uv", ".build"}
     assert not list((project / "app").rglob("*.pyc"))
 
 

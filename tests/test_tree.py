@@ -9,7 +9,7 @@ from tests.conftest import CONTEXT, QUESTIONS, ROOT, Bake, files
 
 TREE = """
     .gitignore .python-version Makefile README.md build.py pyproject.toml requirements-dev.txt samconfig.toml
-    template.yaml
+    template.yaml with_uv.py
     app/gateway.py app/items.py app/main.py app/requirements.txt
     events/get-item.json
     package/README.md

@@ -1,22 +1,32 @@
 """Builds what is deployed: `python build.py layer` fills package/ with the dependencies, for Lambda.
 
-Everything is driven by uv, which picks wheels for a Python and a processor other than those of this machine. It needs
-nothing but Python 3.10 or newer: where uv is not installed, it is put into a private virtual environment in .uv/.
+It needs nothing but Python 3.10 or newer. uv does the work (see with_uv.py), since it picks wheels for a Python and a
+processor other than those of this machine.
 
     python build.py layer   build package/python from app/requirements.txt (--check only says whether that is needed)
+    python build.py zip     write dist/function.zip and dist/layer.zip, equal bytes for equal input
     python build.py lock    pin what pyproject.toml asks for, with hashes (--upgrade takes the newest)
     python build.py venv    make .venv for tests and local runs, from requirements-dev.txt
 """
 
 import argparse
+import errno
 import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
+import time
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+
+from with_uv import BuildError, find_python, run, say, uv, venv_python, version_of
 
 # What template.yaml deploys; tests/test_project.py holds the two together.
 RUNTIME = "{{ cookiecutter.runtime }}"
@@ -26,18 +36,21 @@ PYTHON = RUNTIME.removeprefix("python")
 # The lock serves every Python from here up.
 LOWEST_PYTHON = "3.11"
 
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MIB = 1024 * 1024
+UNZIPPED_LIMIT = 250 * MIB  # function and layers together
+UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
+
 PROJECT = Path(__file__).resolve().parent
-LOCK = PROJECT / "app" / "requirements.txt"
+APP = PROJECT / "app"
+LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
 LAYER = PROJECT / "package" / "python"
 RECORD = ".layer.json"
+DIST = PROJECT / "dist"
+# Not in package/, which is uploaded as it is: what a killed build leaves must not be.
 SCRATCH = PROJECT / ".build"
 VENV = PROJECT / ".venv"
-UV_VENV = PROJECT / ".uv"
-
-
-class BuildError(Exception):
-    """Something that the reader of its message can put right."""
 
 
 def main(arguments: list[str]) -> int:
@@ -46,21 +59,36 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     layer = commands.add_parser("layer", help="build package/python from app/requirements.txt")
     layer.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is missing or out of date")
+    commands.add_parser("zip", help="write dist/function.zip and dist/layer.zip")
     lock = commands.add_parser("lock", help="pin the dependencies of pyproject.toml, with hashes")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that the ranges allow")
     commands.add_parser("venv", help="make .venv for tests and local runs")
     options = parser.parse_args(arguments)
     try:
+        if not LOCK.is_file() and options.command != "lock":
+            raise BuildError(f"{PROJECT} is not a project to build: it has no app/requirements.txt")
         if options.command == "layer":
             check_layer() if options.check else build_layer()
+        elif options.command == "zip":
+            write_archives()
         elif options.command == "lock":
             write_locks(options.upgrade)
         else:
             make_venv()
     except BuildError as error:
-        print(f"build.py: {error}", file=sys.stderr)
+        print(f"build.py: {error}.", file=sys.stderr)
         return 1
+    except OSError as error:
+        cause = "the disk is full; free some space" if error.errno == errno.ENOSPC else error
+        print(f"build.py: {cause}. Nothing was changed.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("build.py: interrupted. Nothing was changed.", file=sys.stderr)
+        return 130
     return 0
+
+
+# the layer
 
 
 def build_layer() -> None:
@@ -70,25 +98,26 @@ def build_layer() -> None:
     interrupted build leaves the old one as it was.
     """
     built = built_from()
-    python = None if built.get("bytecode") else find_python()
-    if built and not stale(could_compile=python is not None):
+    # Bytecode that is there stays; whether it could be made now matters only where there is none.
+    python = None if built.get("bytecode") else find_python(PYTHON, VENV)
+    if not stale(could_compile=python is not None):
         say("package/ is up to date.")
         return
-    python = python or find_python()
-    SCRATCH.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as scratch:
-        fresh = Path(scratch) / "python"
+    python = python or find_python(PYTHON, VENV)
+    with scratch_folder() as scratch:
+        fresh = scratch / "python"
         say(f"Building package/ for {RUNTIME} on {ARCHITECTURE} ...")
         install(fresh)
         prune(fresh)
         if python:
-            compile_bytecode(python, fresh)
+            say("Compiling ...")
+            compile_bytecode(python, fresh, "/opt/python", PYTHONNODEBUGRANGES="1")
         else:
             say(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long;")
             say(f"`uv python install {PYTHON}`, then `python build.py layer`, mends that.")
+        report_size(fresh)
         (fresh / RECORD).write_text(json.dumps(record(fresh, python is not None), indent=2) + "\n", encoding="utf-8")
-        swap(fresh, LAYER, Path(scratch) / "old")
-    say(f"Built package/python: {sum(1 for _ in LAYER.glob('*.dist-info'))} packages.")
+        swap(fresh, LAYER, scratch / "old")
 
 
 def install(target: Path) -> None:
@@ -103,6 +132,7 @@ def install(target: Path) -> None:
         *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy"),
         *("--python-version", PYTHON, "--python-platform", f"{processor}-{system}", "--only-binary", ":all:"),
         *("--no-deps", "--require-hashes", "--requirements", LOCK),
+        target_name=f"{RUNTIME} on {ARCHITECTURE}",
     )
 
 
@@ -113,24 +143,55 @@ def prune(layer: Path) -> None:
     """
     shutil.rmtree(layer / "bin", ignore_errors=True)
     (layer / ".lock").unlink(missing_ok=True)
-    for pattern in ("*.pyi", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED"):
+    notes = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
+    for pattern in ("*.pyi", *(f"*.dist-info/{note}" for note in notes)):
         for path in layer.rglob(pattern):
             path.unlink()
     for cache in list(layer.rglob("__pycache__")):
         shutil.rmtree(cache)
 
 
-def compile_bytecode(python: Path, layer: Path) -> None:
+def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: str) -> None:
     """Compile every module with the runtime's own Python, so that a cold start does not have to.
 
     Unchecked-hash bytecode is valid whatever the date of the source; by default it is tied to that date, which does not
-    survive an archive. Tracebacks name the files as Lambda has them, below /opt.
+    survive an archive. Tracebacks name the files as Lambda has them. In the layer, PYTHONNODEBUGRANGES leaves out the
+    columns that a traceback underlines: a tenth of the archive, and of interest in one's own code only.
     """
     run(
-        *(python, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"),
-        *("-s", layer.parent, "-p", "/opt", layer),
-        PYTHONHASHSEED="0",  # sets of constants are written in the order of their hashes
+        *(python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"),
+        *("-s", folder, "-p", on_lambda, folder),
+        # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        | {"PYTHONHASHSEED": "0"}
+        | environment,
     )
+
+
+def report_size(layer: Path) -> None:
+    """Say how large a layer is, beside what Lambda allows, and which packages make it so.
+
+    Raises:
+        BuildError: it is larger than Lambda takes.
+    """
+    files = [path for path in layer.rglob("*") if path.is_file()]
+    # zlib lets other threads run while it works.
+    with ThreadPoolExecutor() as pool:
+        zipped = sum(pool.map(lambda path: len(zlib.compress(path.read_bytes())) + 2 * len(str(path)), files))
+    packages: Counter[str] = Counter()
+    for path in files:
+        packages[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
+    packages.pop("__pycache__", None)
+    unzipped = packages.total()
+    count = sum(1 for _ in layer.glob("*.dist-info"))
+    largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in packages.most_common(5))
+    say(f"package/python: {count} packages, {unzipped / MIB:.1f} MB of {UNZIPPED_LIMIT // MIB} that Lambda allows,")
+    say(f"{zipped / MIB:.1f} MB zipped of {UPLOAD_LIMIT // MIB}. Largest: {largest}.")
+    if unzipped > UNZIPPED_LIMIT:
+        raise BuildError(
+            f"the layer has {unzipped / MIB:.0f} MB and Lambda takes {UNZIPPED_LIMIT // MIB} with the function; drop a "
+            f"dependency ({largest}), or deploy a container image"
+        )
 
 
 def swap(fresh: Path, current: Path, old: Path) -> None:
@@ -172,6 +233,55 @@ def check_layer() -> None:
     say("package/ is up to date.")
 
 
+# the archives
+
+
+def write_archives() -> None:
+    """Write dist/function.zip from app/ and dist/layer.zip from package/python, which is built first if need be."""
+    build_layer()
+    DIST.mkdir(exist_ok=True)
+    tag = f".cpython-{PYTHON.replace('.', '')}.pyc"
+    with scratch_folder() as scratch:
+        code = scratch / "function"
+        shutil.copytree(APP, code, ignore=shutil.ignore_patterns("__pycache__", ".*", LOCK.name))
+        if python := find_python(PYTHON, VENV):
+            compile_bytecode(python, code, "/var/task")
+        for name, folder, prefix in (("function", code, ""), ("layer", LAYER, "python/")):
+            size = write_archive(scratch / f"{name}.zip", folder, prefix, tag)
+            (scratch / f"{name}.zip").replace(DIST / f"{name}.zip")
+            more = "" if size <= UPLOAD_LIMIT else f"; over {UPLOAD_LIMIT // MIB} MB it has to be uploaded through S3"
+            say(f"dist/{name}.zip: {size / MIB:.2f} MB{more}")
+
+
+def write_archive(archive: Path, folder: Path, prefix: str, tag: str) -> int:
+    """Zip a folder so that equal content gives equal bytes, and return the size: names sorted, dates and modes fixed.
+
+    Hidden files, and bytecode of any other Python than the runtime's, stay out.
+    """
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for name, path in sorted(deployable(folder, tag)):
+            executable = path.suffix == ".so" or path.stat().st_mode & 0o100
+            entry = zipfile.ZipInfo(prefix + name, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, whose modes these are
+            entry.external_attr = (0o100755 if executable else 0o100644) << 16
+            target.writestr(entry, path.read_bytes())
+    return archive.stat().st_size
+
+
+def deployable(folder: Path, tag: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder that are deployed, with their names in the archive."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        foreign = path.suffix == ".pyc" and not path.name.endswith(tag)
+        if path.is_file() and not hidden and not foreign:
+            yield name.as_posix(), path
+
+
+# locks and .venv
+
+
 def write_locks(upgrade: bool) -> None:
     """Pin the dependencies of pyproject.toml: app/requirements.txt for the layer, requirements-dev.txt for .venv.
 
@@ -182,10 +292,10 @@ def write_locks(upgrade: bool) -> None:
         *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python build.py lock"),
         *(["--upgrade"] if upgrade else []),
     ]
-    uv(*compile_lock, "--only-binary", ":all:", "--output-file", LOCK.relative_to(PROJECT).as_posix())
-    constraint = ("--constraint", LOCK.relative_to(PROJECT).as_posix())
-    uv(*compile_lock, "--group", "dev", *constraint, "--output-file", DEV_LOCK.name)
-    say(f"Wrote {LOCK.relative_to(PROJECT).as_posix()} and {DEV_LOCK.name}.")
+    layer_lock = LOCK.relative_to(PROJECT).as_posix()
+    uv(*compile_lock, "--only-binary", ":all:", "--output-file", layer_lock)
+    uv(*compile_lock, "--group", "dev", "--constraint", layer_lock, "--output-file", DEV_LOCK.name)
+    say(f"Wrote {layer_lock} and {DEV_LOCK.name}.")
 
 
 def make_venv() -> None:
@@ -193,74 +303,19 @@ def make_venv() -> None:
     if version_of(venv_python(VENV)) != PYTHON:
         say(f"Making .venv with Python {PYTHON} ...")
         # Where none is installed, uv fetches one.
-        uv("venv", "--quiet", "--clear", "--python", find_python() or PYTHON, VENV)
+        uv("venv", "--quiet", "--clear", "--python", find_python(PYTHON, VENV) or PYTHON, VENV)
     uv("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK)
 
 
-def find_python() -> Path | None:
-    """Return an interpreter of the runtime's minor version: the one that runs this, .venv's, uv's or pyenv's."""
-    if "{}.{}".format(*sys.version_info) == PYTHON:
-        return Path(sys.executable)
-    found = capture(*find_uv(), "python", "find", "--no-python-downloads", "--no-project", PYTHON)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates = [venv_python(VENV), *([Path(found)] if found else []), *pyenv.glob(f"{PYTHON}.*/bin/python")]
-    return next((python for python in candidates if version_of(python) == PYTHON), None)
-
-
-def version_of(python: Path) -> str | None:
-    """Return the minor version of an interpreter, such as "3.13", or None if it does not run."""
-    return capture(python, "-I", "-c", "import sys; print('{}.{}'.format(*sys.version_info))")
-
-
-def venv_python(venv: Path) -> Path:
-    """Return the interpreter of a virtual environment."""
-    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
-
-
-def uv(*arguments: str | Path) -> None:
-    """Run uv in the project's folder.
-
-    Raises:
-        BuildError: it failed; what it says about that has been printed.
-    """
-    run(*find_uv(), *arguments)
-
-
-def find_uv() -> list[str | Path]:
-    """Return the command for uv: from PATH, as a module of this Python, or out of .uv/, where it is put if need be."""
-    private = [venv_python(UV_VENV), "-m", "uv"]
-    for command in (["uv"], [sys.executable, "-m", "uv"], private):
-        if capture(*command, "--version"):
-            return command
-    say("uv was not found; putting it into .uv/ ...")
-    try:
-        run(sys.executable, "-m", "venv", "--clear", UV_VENV)
-        run(venv_python(UV_VENV), "-m", "pip", "install", "--quiet", "uv", PIP_USER="0")
-    except BuildError:
-        raise BuildError("uv could not be installed; install it (`pip install uv`) and try again") from None
-    return private
-
-
-def run(*command: str | Path, **environment: str) -> None:
-    """Run a command in the project's folder, and raise BuildError if it fails."""
-    try:
-        subprocess.run(command, cwd=PROJECT, env={**os.environ, **environment}, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BuildError(f"{Path(command[0]).name} failed; what it said is above") from error
-
-
-def capture(*command: str | Path) -> str | None:
-    """Return what a command prints, or None if it fails."""
-    try:
-        result = subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
-def say(line: str) -> None:
-    """Print a line at once, also where the output is a pipe."""
-    print(line, flush=True)
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder to build in, on the project's own file system; what killed builds left of theirs goes first."""
+    SCRATCH.mkdir(exist_ok=True)
+    for left in SCRATCH.iterdir():
+        if left.stat().st_mtime < time.time() - 3600:  # the others belong to builds that may still run
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 if __name__ == "__main__":

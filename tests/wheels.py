@@ -1,0 +1,50 @@
+"""Makes small distributions, to lock and to build from where a real package would not show the fault."""
+
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+
+def make_wheel(folder: Path, name: str, tag: str = "py3-none-any", files: dict[str, bytes] | None = None) -> str:
+    """Write a wheel of version 1.0, and return the lines that lock it."""
+    info = f"{name}-1.0.dist-info"
+    content = {
+        f"{name}/__init__.py": b"value = 1\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
+        **(files or {}),
+    }
+    lines = [f"{path},sha256={digest(data)},{len(data)}" for path, data in content.items()]
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"{name}-1.0-{tag}.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in content.items():
+            archive.writestr(path, data)
+        archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
+    return locked(name, wheel)
+
+
+def make_sdist(folder: Path, name: str) -> str:
+    """Write a source distribution of version 1.0, and return the lines that lock it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sdist = folder / f"{name}-1.0.tar.gz"
+    content = {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "setup.py": "raise SystemExit(1)\n"}
+    with tarfile.open(sdist, "w:gz") as archive:
+        for path, text in content.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return locked(name, sdist)
+
+
+def locked(name: str, path: Path) -> str:
+    """Return the lines of a lock for one file."""
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def digest(data: bytes) -> str:
+    """Return a hash as RECORD has it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
