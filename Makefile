@@ -14,6 +14,9 @@ test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(ARGS)
 
+bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
+	@for name in cold_start warm_request build_time tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
+
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B tests/lock.py
 
@@ -29,4 +32,8 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/test.txt
 	@touch $@
 
-.PHONY: help new test lock
+.venv/bench: .venv/test requirements/bench.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.PHONY: help new test bench lock

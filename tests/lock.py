@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("app/requirements.txt", "requirements-dev.txt")
 
 if __name__ == "__main__":
-    for group in ("new", "test", "runtime"):
+    for group in ("new", "test", "bench", "runtime"):
         # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
         lowest = "3.11" if group == "runtime" else "3.10"
         subprocess.run(

@@ -1,6 +1,7 @@
 """What build.py says when it cannot build: the package, and the way out."""
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -137,8 +138,8 @@ def test_cache_instead_of_network(bake: Bake, tmp_path: Path) -> None:
         assert result.returncode == 0, result.stderr
 
 
-def test_cache_is_asked_where_the_network_fails(project: Path) -> None:
-    """Also when uv itself gives up, since it would know better whether the index has changed."""
+def test_cache_is_asked_first(project: Path) -> None:
+    """What the lock names to the hash needs no index, so none is asked while the cache has it."""
     stub = project.parent / "bin" / "uv"
     stub.parent.mkdir()
     real = shutil.which("uv", path=BIN)
@@ -150,7 +151,7 @@ def test_cache_is_asked_where_the_network_fails(project: Path) -> None:
     shutil.rmtree(project / "package" / "python")
     result = layer(project, PATH=f"{stub.parent}{os.pathsep}{os.environ['PATH']}")
     assert result.returncode == 0, result.stderr
-    assert "No network; trying uv's cache ..." in result.stdout
+    assert "error sending request" not in result.stderr
     assert (project / "package" / "python" / "fine").is_dir()
 
 
@@ -159,7 +160,7 @@ def test_full_disk(project: Path) -> None:
     if not ROOTLY:
         message = "a small disk can only be made as root on Linux"
         pytest.fail(message) if CI else pytest.skip(message)
-    big = {"big/data.bin": bytes(3_000_000)}
+    big = {"big/data.bin": random.Random(1).randbytes(3_000_000)}  # noqa: S311 - so that it takes room
     lock(project, make_wheel(project.parent / "wheels", "big", files=big))
     (project / ".build").mkdir(exist_ok=True)
     before = content(project)

@@ -42,6 +42,7 @@ def test_help_lists_every_target(tmp_path: Path) -> None:
         "make help",
         "make new",
         "make test",
+        "make bench",
         "make lock",
     ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Bake
-from tests.machine import BIN, RUNTIMES, UV, clean_environment, interpreter
+from tests.machine import ARCHITECTURE, BIN, RUNTIMES, UV, clean_environment, interpreter
 from tests.parsers import read_toml
 
 LATER = "package/ is not built yet: run `python build.py layer`"
@@ -172,10 +172,57 @@ def test_update_tool_gets_the_files_only(tmp_path: Path, bake: Bake, clone: Path
     assert whole(project, bake)
 
 
-def test_bytecode_needs_the_runtimes_own_python(bake: Bake) -> None:
-    """Python 3.14 is not everywhere: then the layer has no bytecode, rather than some that Lambda ignores."""
-    for runtime in RUNTIMES:
-        layer = bake(runtime=runtime, build_layer=True) / "package" / "python"
-        tags = {path.name.split(".")[-2] for path in layer.rglob("*.pyc")}
-        expected = {runtime.replace("python", "cpython-").replace(".", "")} if interpreter(runtime) else set()
-        assert tags == expected
+CHECK_BYTECODE = """
+import importlib.util, marshal, pathlib, sys
+for source in pathlib.Path(sys.argv[1]).rglob("*.py"):
+    data = pathlib.Path(importlib.util.cache_from_source(str(source))).read_bytes()
+    assert data[:8] == importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]), source
+    assert marshal.loads(data[16:]).co_filename.startswith("/opt/python/"), source
+"""
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_bytecode(runtime: str, architecture: str, bake: Bake) -> None:
+    """Every module has bytecode that the runtime loads unasked, and there is none that it would ignore.
+
+    Python 3.14 is not everywhere: then the layer has no bytecode, rather than some of another version.
+    """
+    layer = bake(runtime=runtime, architecture=architecture, build_layer=True) / "package" / "python"
+    tags = {path.name.split(".")[-2] for path in layer.rglob("*.pyc")}
+    python = interpreter(runtime)
+    if python is None:
+        assert tags == set()
+        return
+    assert tags == {runtime.replace("python", "cpython-").replace(".", "")}
+    subprocess.run([python, "-I", "-S", "-c", CHECK_BYTECODE, layer], check=True)
+
+
+@pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if interpreter(runtime)])
+def test_app_imports_from_the_layer_alone(runtime: str, bake: Bake, tmp_path: Path) -> None:
+    """Without site-packages, warnings as errors, and without writing into the folders."""
+    project = bake(runtime=runtime, architecture=ARCHITECTURE, build_layer=True)
+    paths = [str(project / "app"), str(project / "package" / "python")]
+    code = f"import sys; sys.path[:0] = {paths!r}; import main; from pydantic import v1; assert callable(main.handler)"
+    before = sorted(project.rglob("*"))
+    subprocess.run([interpreter(runtime), "-I", "-S", "-B", "-W", "error", "-c", code], check=True, cwd=tmp_path)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_nothing_is_pruned_that_can_be_imported(bake: Bake, tmp_path: Path) -> None:
+    """Against a plain installation of the same lock, only scripts, stubs and the installer's notes are missing."""
+    project = bake(architecture=ARCHITECTURE, build_layer=True)
+    plain = tmp_path / "plain"
+    command = [UV, "pip", "install", "--quiet", "--python", interpreter("python3.13"), "--target", plain]
+    lock = project / "app" / "requirements.txt"
+    subprocess.run([*command, "--only-binary", ":all:", "--require-hashes", "-r", lock], check=True)
+
+    def names(folder: Path) -> set[str]:
+        files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        return {path.as_posix() for path in files if "__pycache__" not in path.parts}
+
+    missing = names(plain) - names(project / "package" / "python")
+    notes = ("/RECORD", "/INSTALLER", "/REQUESTED", "/uv_cache.json", "/direct_url.json")
+    assert {name for name in missing if not name.endswith((".pyi", *notes)) and not name.startswith("bin/")} <= {
+        ".lock"
+    }

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from with_uv import BuildError, find_python, run, say, uv, venv_python, version_of
+from with_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
 
 # What template.yaml deploys; tests/test_project.py holds the two together.
 RUNTIME = "{{ cookiecutter.runtime }}"
@@ -128,12 +128,15 @@ def install(target: Path) -> None:
     """
     processor = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE]
     system = "manylinux2014" if PYTHON == "3.11" else "manylinux_2_34"
-    uv(
+    command: list[str | Path] = [
         *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy"),
         *("--python-version", PYTHON, "--python-platform", f"{processor}-{system}", "--only-binary", ":all:"),
         *("--no-deps", "--require-hashes", "--requirements", LOCK),
-        target_name=f"{RUNTIME} on {ARCHITECTURE}",
-    )
+    ]
+    # The lock names files to the hash: what an index could tell is only needed for those that are not in the cache.
+    if not uv_from_cache(*command):
+        shutil.rmtree(target, ignore_errors=True)
+        uv(*command, target_name=f"{RUNTIME} on {ARCHITECTURE}")
 
 
 def prune(layer: Path) -> None:
@@ -175,9 +178,9 @@ def report_size(layer: Path) -> None:
         BuildError: it is larger than Lambda takes.
     """
     files = [path for path in layer.rglob("*") if path.is_file()]
-    # zlib lets other threads run while it works.
+    # The quickest compression does for a bound, and zlib lets other threads run.
     with ThreadPoolExecutor() as pool:
-        zipped = sum(pool.map(lambda path: len(zlib.compress(path.read_bytes())) + 2 * len(str(path)), files))
+        zipped = sum(pool.map(lambda path: len(zlib.compress(path.read_bytes(), 1)) + 200, files))
     packages: Counter[str] = Counter()
     for path in files:
         packages[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
@@ -186,7 +189,7 @@ def report_size(layer: Path) -> None:
     count = sum(1 for _ in layer.glob("*.dist-info"))
     largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in packages.most_common(5))
     say(f"package/python: {count} packages, {unzipped / MIB:.1f} MB of {UNZIPPED_LIMIT // MIB} that Lambda allows,")
-    say(f"{zipped / MIB:.1f} MB zipped of {UPLOAD_LIMIT // MIB}. Largest: {largest}.")
+    say(f"at most {zipped / MIB:.1f} MB zipped of {UPLOAD_LIMIT // MIB}. Largest: {largest}.")
     if unzipped > UNZIPPED_LIMIT:
         raise BuildError(
             f"the layer has {unzipped / MIB:.0f} MB and Lambda takes {UNZIPPED_LIMIT // MIB} with the function; drop a "
@@ -304,7 +307,7 @@ def make_venv() -> None:
         say(f"Making .venv with Python {PYTHON} ...")
         # Where none is installed, uv fetches one.
         uv("venv", "--quiet", "--clear", "--python", find_python(PYTHON, VENV) or PYTHON, VENV)
-    uv("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK)
+    uv("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, target_name=f"Python {PYTHON}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent
@@ -38,20 +39,20 @@ class BuildError(Exception):
     """Something that the reader of its message can put right."""
 
 
+def uv_from_cache(*arguments: str | Path) -> bool:
+    """Run uv in silence, with nothing but its cache, and say whether that was enough."""
+    command = [*find_uv(), *arguments, "--offline"]
+    return subprocess.run(command, cwd=PROJECT, env=environment(), capture_output=True).returncode == 0
+
+
 def uv(*arguments: str | Path, target_name: str = "this Python") -> None:
-    """Run uv in the project's folder, and where there is no network once more from its cache alone.
+    """Run uv in the project's folder.
 
     Raises:
         BuildError: it failed; the message names the package and the way out where uv has said what is wrong.
     """
     alone = pip_settings().get("no-index", "").lower() in ("1", "on", "t", "true", "y", "yes")
-    command = [*find_uv(), *arguments, *(["--no-index"] if alone else [])]
-    env = os.environ | uv_settings()
-    env.pop("UV_NO_VERIFY_HASHES", None)
-    code, said = watch(command, env)
-    if code and re.search(NO_NETWORK, said):
-        say("No network; trying uv's cache ...")
-        code, _ = watch([*command, "--offline"], env)
+    code, said = watch([*find_uv(), *arguments, *(["--no-index"] if alone else [])], environment())
     if code:
         for pattern, sentence in REASONS.items():
             if match := re.search(pattern, said):
@@ -72,6 +73,7 @@ def watch(command: list[str | Path], env: dict[str, str]) -> tuple[int, str]:
     return process.returncode, "".join(said)
 
 
+@cache
 def find_uv() -> list[str | Path]:
     """Return the command for uv: from PATH, as a module of this Python, or out of .uv/, where it is put if need be.
 
@@ -96,13 +98,15 @@ def find_uv() -> list[str | Path]:
 
 
 def find_python(minor: str, venv: Path) -> Path | None:
-    """Return an interpreter of a minor version such as "3.13": the one that runs this, the venv's, uv's or pyenv's."""
+    """Return an interpreter of a minor version such as "3.13": the one that runs this, the venv's, pyenv's or uv's."""
     if "{}.{}".format(*sys.version_info) == minor:
         return Path(sys.executable)
-    found = capture(*find_uv(), "python", "find", "--no-python-downloads", "--no-project", minor)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates = [venv_python(venv), *([Path(found)] if found else []), *pyenv.glob(f"{minor}.*/bin/python")]
-    return next((python for python in candidates if version_of(python) == minor), None)
+    for python in (venv_python(venv), *pyenv.glob(f"{minor}.*/bin/python")):
+        if version_of(python) == minor:
+            return python
+    found = capture(*find_uv(), "python", "find", "--no-python-downloads", "--no-project", minor)
+    return Path(found) if found else None
 
 
 def version_of(python: Path) -> str | None:
@@ -113,6 +117,13 @@ def version_of(python: Path) -> str | None:
 def venv_python(venv: Path) -> Path:
     """Return the interpreter of a virtual environment."""
     return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for uv."""
+    variables = os.environ | uv_settings()
+    variables.pop("UV_NO_VERIFY_HASHES", None)
+    return variables
 
 
 def uv_settings() -> dict[str, str]:

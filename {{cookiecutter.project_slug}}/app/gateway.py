@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from fastapi import FastAPI
 from mangum import Mangum
+from starlette.routing import NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-def lambda_handler(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """Return the function that Lambda calls with an event and a context, and that answers with a response."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    with suppress(NoMatchFound):
+        # FastAPI completes the routes of its routers when it first looks through them. Init has a whole processor for
+        # that, however little memory the function has; the first request has not.
+        app.url_path_for("")
     # With its lifespan on, Mangum would start the application up and shut it down with every request.
     adapter = Mangum(StagePrefix(app), lifespan="off")
 

@@ -15,6 +15,11 @@ def test_one_runtime_everywhere() -> None:
     assert (PROJECT / ".python-version").read_text(encoding="utf-8").strip() == build.PYTHON
 
 
+def test_layer_fits_the_lock() -> None:
+    """A layer that is built is that of the lock; `python build.py layer` brings it up to date."""
+    assert build.stale(could_compile=False) in (None, "package/python is not built")
+
+
 def test_locks_pin_every_dependency() -> None:
     """Each package that pyproject.toml asks for is pinned, and each pin has hashes."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
