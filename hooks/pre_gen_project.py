@@ -14,6 +14,7 @@ import unicodedata
 
 RUNTIMES = ("python3.13", "python3.14", "python3.12", "python3.11")
 ARCHITECTURES = ("arm64", "x86_64")
+APIS = ("http_api", "rest_api", "function_url")
 
 # Where AWS Lambda runs: botocore 1.44.8 and cfn-lint 1.58.0 name the same 46.
 REGIONS = """
@@ -49,6 +50,7 @@ def problems(answers: dict[str, object]) -> list[str]:
         "aws_region": region_problem,
         "runtime": lambda runtime: choice_problem("runtime", runtime, RUNTIMES),
         "architecture": lambda architecture: choice_problem("architecture", architecture, ARCHITECTURES),
+        "api": lambda api: choice_problem("api", api, APIS),
     }
     found = (rule(answers[prompt]) for prompt, rule in rules.items() if prompt in answers)
     return [sentence for sentence in found if sentence]

@@ -29,6 +29,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "python3.14": {"runtime": "python3.14"},
     "python3.12-x86": {"runtime": "python3.12", "architecture": "x86_64"},
     "python3.11-x86": {"runtime": "python3.11", "architecture": "x86_64", "aws_region": "eu-central-1"},
+    "rest_api": {"api": "rest_api"},
+    "function_url": {"api": "function_url", "architecture": "x86_64", "runtime": "python3.12"},
     "longest": {
         "project_name": "W" * 80,
         "project_slug": "the-longest-name-that-is-allowed-for-one",

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_text_is_read_back(name: str, bake: Bake) -> None:
     assert read_toml(project["pyproject.toml"])["project"]["description"] == description
     assert read_yaml(project["template.yaml"])["Description"] == description
     assert read_markdown(project["README.md"])[:2] == [title, description]
-    application: dict[str, object] = {"FastAPI": dict, "lambda_handler": lambda app: app}
+    application: dict[str, object] = {"FastAPI": dict, "settings": SimpleNamespace(DOCS=True)}
     call = re.search(r"^app = FastAPI\(.*?^\)$", project["app/main.py"], re.MULTILINE | re.DOTALL)
     exec(call[0], application)  # noqa: S102 - the call alone, with a dict for FastAPI
     assert application["app"]["title"] == title

@@ -53,15 +53,10 @@ def sums(project: Path) -> list[str]:
 
 def test_function_holds_the_code_and_nothing_else(project: Path) -> None:
     """No lock, no hidden file, no bytecode but the runtime's own."""
-    assert archive(project, "function").namelist() == [
-        "__pycache__/gateway.cpython-313.pyc",
-        "__pycache__/items.cpython-313.pyc",
-        "__pycache__/main.cpython-313.pyc",
-        "data.json",
-        "gateway.py",
-        "items.py",
-        "main.py",
-    ]
+    modules = ["gateway", "items", "main", "middleware", "settings"]
+    bytecode = [f"__pycache__/{module}.cpython-313.pyc" for module in modules]
+    sources = [f"{module}.py" for module in modules]
+    assert archive(project, "function").namelist() == sorted([*bytecode, *sources, "data.json"])
 
 
 def test_layer_lies_below_python(project: Path) -> None:

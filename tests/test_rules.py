@@ -12,6 +12,7 @@ GOOD = {
     "aws_region": "us-east-1",
     "runtime": "python3.13",
     "architecture": "arm64",
+    "api": "http_api",
     "build_layer": True,
 }
 
@@ -34,6 +35,7 @@ REFUSED = [
     ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
+    ("api", "HTTP", "must be one of http_api, rest_api, function_url", "'http_api'"),
     ("project_name", " ", "must not be empty", "'Orders API'"),
     ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
     ("project_name", "x" * 81, "must be at most 80 characters long, not 81", "'Orders API'"),
@@ -76,6 +78,7 @@ def test_rules_know_the_choices() -> None:
     """The hook accepts exactly what the questions offer."""
     assert list(pre_gen_project.RUNTIMES) == CONTEXT["runtime"]
     assert list(pre_gen_project.ARCHITECTURES) == CONTEXT["architecture"]
+    assert list(pre_gen_project.APIS) == CONTEXT["api"]
     assert list(GOOD) == [name for name in CONTEXT if not name.startswith("_")]
 
 

@@ -43,7 +43,7 @@ def test_planted_fault_is_found(right: str, wrong: str, finding: str, bake: Bake
     assert finding in {line.split()[0] for line in findings}
 
 
-@pytest.mark.parametrize("name", ["default", "hostile", "python3.14"])
+@pytest.mark.parametrize("name", ["default", "hostile", "python3.14", "rest_api", "function_url"])
 def test_sam_cli(name: str, bake: Bake, tmp_path: Path) -> None:
     """The commands of the README that need no account: sam validate, with lint and without, and sam build."""
     project = tmp_path / "project"
@@ -88,14 +88,50 @@ def test_settings_of_the_function(variant: Path) -> None:
     assert "${AWS::StackName}" in log_group["LogGroupName"]["Fn::Sub"]
 
 
-def test_every_path_is_routed(variant: Path) -> None:
-    """The root as well as everything below it, with any method."""
-    template = translate(variant / "template.yaml", "us-east-1")["Resources"]
-    paths = template["HttpApi"]["Properties"]["Body"]["paths"]
-    assert {path: list(methods) for path, methods in paths.items()} == {
-        "/": ["x-amazon-apigateway-any-method"],
-        "/{proxy+}": ["x-amazon-apigateway-any-method"],
+def test_every_path_is_routed(bake: Bake) -> None:
+    """The root as well as everything below it, with any method, behind either kind of API."""
+    for api, name in (("http_api", "HttpApi"), ("rest_api", "RestApi")):
+        template = translate(bake(api=api) / "template.yaml", "us-east-1")["Resources"]
+        paths = template[name]["Properties"]["Body"]["paths"]
+        assert {path: list(methods) for path, methods in paths.items()} == {
+            "/": ["x-amazon-apigateway-any-method"],
+            "/{proxy+}": ["x-amazon-apigateway-any-method"],
+        }
+
+
+def test_rest_api_has_one_stage(bake: Bake) -> None:
+    """SAM is kept from making a second one, called Stage."""
+    template = translate(bake(api="rest_api") / "template.yaml", "us-east-1")["Resources"]
+    kinds = [resource["Type"] for resource in template.values()]
+    assert kinds.count("AWS::ApiGateway::Stage") == 1
+    deployments = [r for r in template.values() if r["Type"] == "AWS::ApiGateway::Deployment"]
+    assert deployments
+    assert not [deployment for deployment in deployments if "StageName" in deployment["Properties"]]
+    assert template["RestApi"]["Properties"]["BinaryMediaTypes"] == ["*~1*"]  # CloudFormation's way to write */*
+
+
+def test_function_url_has_both_permissions(bake: Bake) -> None:
+    """A public URL needs two since October 2025."""
+    template = translate(bake(api="function_url") / "template.yaml", "us-east-1")["Resources"]
+    granted = {
+        resource["Properties"]["Action"]: resource["Properties"]
+        for resource in template.values()
+        if resource["Type"] == "AWS::Lambda::Permission"
     }
+    assert granted["lambda:InvokeFunctionUrl"]["FunctionUrlAuthType"] == "NONE"
+    assert granted["lambda:InvokeFunction"]["InvokedViaFunctionUrl"] is True
+    assert template["ApiFunctionUrl"]["Properties"].get("InvokeMode", "BUFFERED") == "BUFFERED"
+
+
+def test_only_the_chosen_front_door(bake: Bake) -> None:
+    """No word of the others, in the infrastructure and in the README."""
+    words = {"http_api": ["HttpApi", "HTTP API"], "rest_api": ["RestApi", "REST API"]}
+    words["function_url"] = ["FunctionUrl", "Function URL"]
+    for api in words:
+        texts = [(bake(api=api) / name).read_text(encoding="utf-8") for name in ("template.yaml", "README.md")]
+        for other, (resource, name) in words.items():
+            assert (resource in texts[0]) == (api == other), (api, other)
+            assert (name in texts[1]) == (api == other), (api, other)
 
 
 def test_least_privilege(variant: Path) -> None:

@@ -8,12 +8,12 @@ from cookiecutter.main import cookiecutter
 from tests.conftest import CONTEXT, QUESTIONS, ROOT, Bake, files
 
 TREE = """
-    .gitignore .python-version Makefile README.md build.py pyproject.toml requirements-dev.txt samconfig.toml
+    .gitignore .python-version Makefile README.md build.py invoke.py pyproject.toml requirements-dev.txt samconfig.toml
     template.yaml with_uv.py
-    app/gateway.py app/items.py app/main.py app/requirements.txt
+    app/gateway.py app/items.py app/main.py app/middleware.py app/requirements.txt app/settings.py
     events/get-item.json
     package/README.md
-    tests/conftest.py tests/test_handler.py tests/test_items.py tests/test_main.py tests/test_project.py
+    tests/conftest.py tests/test_gateway.py tests/test_handler.py tests/test_items.py tests/test_main.py tests/test_project.py
 """.split()
 
 

@@ -9,17 +9,25 @@ import sys
 gc.disable()
 sys.modules.setdefault("pydantic.v1", None)
 
+import logging
+
 from fastapi import FastAPI
 
 import items
-from gateway import lambda_handler
+import settings
+from gateway import LambdaHandler
+from middleware import add_middleware
+
+logging.getLogger().setLevel(settings.LOG_LEVEL)
 
 app = FastAPI(
     title={{ cookiecutter.project_name | python_quoted }},
     description={{ cookiecutter.description | python_quoted }},
     version="0.1.0",
+    openapi_url="/openapi.json" if settings.DOCS else None,
 )
 app.include_router(items.router)
+add_middleware(app)
 
 
 # Endpoints are `async def`: an environment on Lambda serves one request at a time, so a blocking call in one holds up
@@ -37,7 +45,7 @@ async def read_health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-handler = lambda_handler(app)
+handler = LambdaHandler(app)
 
 if sys.modules["pydantic.v1"] is None:
     del sys.modules["pydantic.v1"]

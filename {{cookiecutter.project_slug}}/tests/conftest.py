@@ -1,4 +1,4 @@
-"""Fixtures: a client that speaks to the application, and a way to call the Lambda handler as API Gateway does."""
+"""Fixtures: a client that speaks to the application, and a way to call the Lambda handler as its front door does."""
 
 import json
 import sys
@@ -16,6 +16,8 @@ import main  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+Call = Callable[..., tuple[int, Any]]
+
 
 @pytest.fixture
 def client() -> TestClient:
@@ -24,24 +26,59 @@ def client() -> TestClient:
 
 
 @pytest.fixture
-def call() -> Callable[..., tuple[int, Any]]:
+def call() -> Call:
     """Return a function that sends a request through the Lambda handler and returns its status and JSON body."""
 
-    def call(path: str, method: str = "GET", **changes: Any) -> tuple[int, Any]:
-        response = main.handler(http_event(path, method, **changes), None)
+    def call(path: str, method: str = "GET", **more: Any) -> tuple[int, Any]:
+        response = main.handler(http_event(path, method, **more), None)
         body = response.get("body")
         return response["statusCode"], json.loads(body) if body else None
 
     return call
 
 
+{% if cookiecutter.api == "rest_api" %}
+def http_event(path: str, method: str = "GET", prefix: str = "/prod", domain: str | None = None) -> dict[str, Any]:
+    """Return what a REST API hands to the function; the prefix, a stage or a base path, is in the address only."""
+    event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
+    event |= {"path": path, "httpMethod": method, "pathParameters": {"proxy": path.strip("/")}}
+    event["requestContext"]["path"] = prefix + path
+    if domain:
+        event["headers"]["Host"] = event["requestContext"]["domainName"] = domain
+        event["multiValueHeaders"]["Host"] = [domain]
+    return event
+
+
+def with_headers(event: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """Return the event with more headers, whose names may have underscores for hyphens."""
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    event["headers"] |= more
+    event["multiValueHeaders"] |= {name: [value] for name, value in more.items()}
+    return event
+{% else %}
+{% if cookiecutter.api == "http_api" %}
 def http_event(path: str, method: str = "GET", stage: str = "$default", domain: str | None = None) -> dict[str, Any]:
-    """Return what an HTTP API hands to the function (payload format 2.0)."""
+    """Return what an HTTP API hands to the function (payload format 2.0); a named stage is in the path."""
     event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
     event["rawPath"] = path
-    event["pathParameters"] = {"proxy": path.strip("/")}
+    event["routeKey"] = "$default"
     event["requestContext"]["http"] |= {"method": method, "path": path}
     event["requestContext"]["stage"] = stage
     if domain:
         event["headers"]["host"] = event["requestContext"]["domainName"] = domain
     return event
+{% else %}
+def http_event(path: str, method: str = "GET") -> dict[str, Any]:
+    """Return what a Function URL hands to the function (payload format 2.0)."""
+    event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
+    event["rawPath"] = path
+    event["requestContext"]["http"] |= {"method": method, "path": path}
+    return event
+{% endif %}
+
+
+def with_headers(event: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """Return the event with more headers, whose names may have underscores for hyphens."""
+    event["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return event
+{% endif %}

@@ -1,23 +1,32 @@
-"""The service as Lambda calls it: events of an HTTP API through `main.handler`."""
+"""The service as Lambda calls it: events through `main.handler`."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import invoke
 import main
-from conftest import PROJECT, http_event
+from conftest import PROJECT, Call{{ ", http_event" if cookiecutter.api != "function_url" }}
 
-Call = Callable[..., tuple[int, Any]]
+EVENTS = sorted((PROJECT / "events").glob("*.json"))
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "events").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
 def test_sample_event(path: Path) -> None:
     """Every event in events/ is answered."""
-    response = main.handler(json.loads(path.read_text(encoding="utf-8")), None)
-    assert response["statusCode"] == 200
+    assert main.handler(json.loads(path.read_text(encoding="utf-8")), None)["statusCode"] == 200
+
+
+def test_invoke(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command for a sample event prints status, headers and body."""
+    assert invoke.main([str(PROJECT / "events" / "get-item.json")]) == 0
+    status, *headers, body = capsys.readouterr().out.split("\n", 3)
+    assert status == "200"
+    assert any(header.startswith("content-type: application/json") for header in headers)
+    assert json.loads(body.partition("\n\n")[2] or body) == {"item_id": 42, "name": "Item 42"}
+    assert invoke.main(["nowhere.json"]) == 2
+    assert capsys.readouterr().err.startswith("invoke.py: nowhere.json is no event in JSON")
 
 
 def test_answers(call: Call) -> None:
@@ -26,12 +35,13 @@ def test_answers(call: Call) -> None:
     assert call("/items/42") == (200, {"item_id": 42, "name": "Item 42"})
     assert call("/items/x")[0] == 422
     assert call("/nowhere") == (404, {"detail": "Not Found"})
-    assert call("/health", method="HEAD")[0] == 200
+    assert call("/health", method="HEAD") == (200, None)
 
 
 def test_again_and_again(call: Call) -> None:
     """An environment answers more than one request."""
     assert [call(f"/items/{number}")[1]["item_id"] for number in range(3)] == [0, 1, 2]
+{% if cookiecutter.api == "http_api" %}
 
 
 @pytest.mark.parametrize("path", ["/dev/items/42", "/dev/health", "/dev/", "/dev"])
@@ -62,3 +72,22 @@ def test_docs(path: str, event: dict[str, str], schema: str, servers: list[dict[
     assert f"'{schema}'" in page["body"]
     document = main.handler(http_event(path.replace("docs", "openapi.json"), **event), None)
     assert json.loads(document["body"]).get("servers") == servers
+{% elif cookiecutter.api == "rest_api" %}
+
+
+@pytest.mark.parametrize(
+    ("event", "schema", "servers"),
+    [
+        ({}, "/prod/openapi.json", [{"url": "/prod"}]),
+        ({"prefix": "", "domain": "api.example.com"}, "/openapi.json", None),
+        ({"prefix": "/shop", "domain": "api.example.com"}, "/shop/openapi.json", [{"url": "/shop"}]),
+    ],
+)
+def test_docs(event: dict[str, str], schema: str, servers: list[dict[str, str]] | None) -> None:
+    """The docs find their schema below the stage, and behind a custom domain with a base path and without."""
+    page = main.handler(http_event("/docs", **event), None)
+    assert page["statusCode"] == 200
+    assert f"'{schema}'" in page["body"]
+    document = main.handler(http_event("/openapi.json", **event), None)
+    assert json.loads(document["body"]).get("servers") == servers
+{% endif %}
