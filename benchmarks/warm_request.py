@@ -16,7 +16,7 @@ from tests.machine import interpreter
 CODE = """
 import importlib.util, json, logging, random, sys, time
 sys.path.insert(0, sys.argv[1])
-event, rounds, calls = json.loads(sys.argv[3]), 21, 200
+event, rounds, calls = json.loads(sys.argv[3]), 61, 200
 logging.getLogger("mangum").setLevel(logging.WARNING)
 logging.getLogger("mangum.http").setLevel(logging.WARNING)
 handlers = {}

@@ -1,16 +1,20 @@
 """A rendered project's own day: its make targets, on machines that differ in where Python comes from."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import VARIANTS, Bake
-from tests.machine import BIN, clean_environment, interpreter
+from tests.machine import BIN, clean_environment, free_port, interpreter
 
 PYTHON = interpreter("python3.13")
 
@@ -106,3 +110,29 @@ def test_deploy_builds_a_missing_layer_first(bake: Bake, tmp_path: Path) -> None
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode != 0
     assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"], "SAM was called with a stale layer"
+
+
+def test_uvicorn_serves_the_same_application(bake: Bake, tmp_path: Path) -> None:
+    """What `make run` starts answers on this machine as the handler does on Lambda, crash shape and ids included."""
+    project = bake()
+    venv = tmp_path / "venv"
+    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", PYTHON, venv], check=True)
+    sync = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
+    subprocess.run([*sync, project / "requirements-dev.txt"], check=True)
+    line = re.search(r"^\t\$\(VENV_PYTHON\) (-B -m uvicorn .*)$", (project / "Makefile").read_text(), re.MULTILINE)[1]
+    port = str(free_port())
+    command = [venv / "bin" / "python", *line.replace("8000", port).split()]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            end = time.monotonic() + 20
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/items/42") as answer:  # noqa: S310
+                        assert json.loads(answer.read()) == {"item_id": 42, "name": "Item 42"}
+                        assert answer.headers["x-request-id"]
+                        break
+                except urllib.error.URLError:
+                    assert time.monotonic() < end and server.poll() is None
+                    time.sleep(0.05)
+        finally:
+            server.terminate()

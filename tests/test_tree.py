@@ -13,7 +13,8 @@ TREE = """
     app/gateway.py app/items.py app/main.py app/middleware.py app/requirements.txt app/settings.py
     events/get-item.json
     package/README.md
-    tests/conftest.py tests/test_gateway.py tests/test_handler.py tests/test_items.py tests/test_main.py tests/test_project.py
+    tests/conftest.py tests/test_gateway.py tests/test_handler.py tests/test_items.py tests/test_main.py
+    tests/test_project.py
 """.split()
 
 

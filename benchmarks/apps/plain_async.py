@@ -1,7 +1,22 @@
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from mangum import Mangum
+from pydantic import BaseModel
+
+router = APIRouter(prefix="/items")
+
+
+class Item(BaseModel):
+    item_id: int
+    name: str
+
+
+@router.get("/{item_id}")
+async def item(item_id: int) -> Item:
+    return Item(item_id=item_id, name=f"Item {item_id}")
+
 
 app = FastAPI()
+app.include_router(router)
 
 
 @app.get("/")

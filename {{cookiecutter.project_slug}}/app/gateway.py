@@ -90,8 +90,7 @@ class LambdaHandler:
 
     def close(self) -> None:
         """Leave the lifespan when the process ends; Lambda, which freezes and kills, does not get here."""
-        asyncio.set_event_loop(self.loop)
-        if self.lifespan:
+        if self.lifespan and not self.loop.is_closed():
             self.lifespan.__exit__(None, None, None)
         self.loop.close()
 
@@ -104,8 +103,10 @@ class LambdaHandler:
         scope["state"] = dict(self.lifespan.lifespan_state) if self.lifespan else {}
 
         async def send_readable(message: Message) -> None:
-            if message["type"] == "http.response.start":  # headers are Latin-1, and Mangum reads them as UTF-8
-                message["headers"] = [(name, value.decode("latin-1").encode()) for name, value in message["headers"]]
+            if message["type"] == "http.response.start":
+                if not all(value.isascii() for _, value in message["headers"]):  # Latin-1, and Mangum reads UTF-8
+                    recoded = ((name, value.decode("latin-1").encode()) for name, value in message["headers"])
+                    message["headers"] = list(recoded)
             elif scope["method"] == "HEAD":  # a front door would deliver the body
                 message["body"] = b""
             await send(message)
@@ -153,16 +154,18 @@ def mended(event: Event) -> Event:
     first = "httpMethod" in event and ("elb" in context or "resource" in event or event.get("version") == "1.0")
     if not (first or second) or "methodArn" in event or "routeArn" in event:
         raise ValueError("an event of a WebSocket API, or of an authorizer, which looks like a request")
-    headers = (event.get("headers") or {}).items()
-    mended = event | {"headers": {name: value for name, value in headers if value is not None}}
+    mended, headers = dict(event), event.get("headers") or {}
+    mended["headers"] = headers
+    if None in headers.values():
+        mended["headers"] = {name: value for name, value in headers.items() if value is not None}
     many = mended.pop("multiValueHeaders", None)
     if many:  # cookies come one by one from a browser that speaks HTTP/2, and a comma does not separate them
         mended["multiValueHeaders"] = {
             name: ["; ".join(values)] if name.lower() == "cookie" else values for name, values in many.items() if values
         }
     for name in ("queryStringParameters", "multiValueQueryStringParameters"):
-        if name in event:  # a parameter without a value would become the text "None"
-            query = (event[name] or {}).items()
+        if event.get(name):  # a parameter without a value would become the text "None"
+            query = event[name].items()
             mended[name] = {key: [each or "" for each in v] if isinstance(v, list) else v or "" for key, v in query}
     return mended
 
