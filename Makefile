@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1: \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
 new: .venv/new ## ask the questions and write a project: make new ARGS="--no-input -o DIR project_name='Orders API'"
 	@$(BIN)/cookiecutter . $(ARGS)
@@ -13,6 +13,9 @@ test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
 	@$(BIN)/ruff check --no-cache
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(ARGS)
+
+test-all: .venv/test ## the same, and the own tests and lint of a project for each pair of answers
+	@$(BIN)/python -B -m pytest --all-projects $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
@@ -36,4 +39,4 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help new test bench lock
+.PHONY: help new test test-all bench lock

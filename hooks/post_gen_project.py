@@ -1,12 +1,14 @@
-"""What is left to do once the files are written: build package/ if asked, and say what comes next.
+"""What is left to do once the files are written: build package/ if asked, and say what was made and what comes next.
 
 The project is whole before this runs, and nothing here can fail it.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 LATER = "package/ is not built yet: run `python build.py layer` in the project, or `make layer`."
 
@@ -20,24 +22,54 @@ def building(answers: dict[str, object]) -> bool:
     return answers["build_layer"] is True and "_commit" not in answers
 
 
+def updating(answers: dict[str, object], project: Path) -> bool:
+    """Say whether cruft is comparing two versions, in folders that nobody will see."""
+    return "_commit" in answers and project.parent.name in ("current_template", "new_template", "remote")
+
+
 def build_layer() -> bool:
     """Let the project's own build.py fill package/, and say whether it did."""
+    command = [sys.executable, "build.py", "layer"]
+    # Nothing here asks a question, and the folder is to hold what is rendered and the layer.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "build.py", "layer"]
         return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment).returncode == 0
     except OSError as error:
-        print(f"build.py could not be started: {error}", flush=True)
+        say(f"build.py could not be started: {error}")
         return False
 
 
-def next_steps(slug: str, built: bool) -> list[str]:
-    """Return the lines that tell what was made and what to type next."""
-    steps = [f"Created {slug}. Next:", f"  cd {slug}", "  make test", "  sam build && sam deploy --guided"]
-    return steps if built else [LATER, *steps]
+def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
+    """Return the lines that tell what was made, what was skipped, and the next three commands."""
+    chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "api", "aws_region"))
+    start = Path(os.environ.get("PWD") or project.parent)
+    try:
+        folder = min(os.path.relpath(project, start), str(project), key=len)
+    except ValueError:  # another drive of Windows
+        folder = str(project)
+    return [
+        f"Created {answers['project_slug']}: {chosen}.",
+        *([] if built else [LATER]),
+        "Next:",
+        f'  cd "{folder}"' if " " in folder else f"  cd {folder}",
+        "  make test",
+        "  sam build && sam deploy --guided",
+    ]
+
+
+def say(line: str) -> None:
+    """Print a line on any console; that it is closed, or cannot show a letter, is no reason to fail."""
+    try:
+        print(line.encode("ascii", "backslashreplace").decode(), flush=True)
+    except (OSError, ValueError):
+        # Python would try once more at exit, and end with an error.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    built = building(answers) and build_layer()
-    print("\n".join(next_steps(answers["project_slug"], built)))
+    here = Path.cwd()
+    if not updating(answers, here):
+        for line in summary(answers, here, built=building(answers) and build_layer()):
+            say(line)

@@ -25,6 +25,11 @@ REGIONS = """
     us-gov-east-1 us-gov-west-1 us-iso-east-1 us-iso-west-1 us-isob-east-1 us-isob-west-1 us-isof-east-1
     us-isof-south-1 us-west-1 us-west-2
 """.split()
+# Where Lambda has no Function URLs, by cfn-lint 1.58.0: it knows no AWS::Lambda::Url there.
+WITHOUT_FUNCTION_URL = """
+    ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-west-1 cn-northwest-1
+    eu-central-2 il-central-1 me-central-1 mx-central-1 us-gov-east-1 us-gov-west-1
+""".split()
 DIRECTIONS = {"central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"}
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -33,9 +38,20 @@ SLUG_LENGTH = (2, 40)
 # invites Python to import the folder.
 DEPENDENCIES = {"anyio", "fastapi", "mangum", "pydantic", "pytest", "ruff", "starlette", "uvicorn"}
 OUR_FOLDERS = {"app", "events", "package", "python", "tests"}
+# Names that Windows keeps for devices.
+DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 NAME_LENGTH = 80
 DESCRIPTION_LENGTH = 200
+
+# Answers that are fine alone and not together: the test, the prompts, and what to choose instead.
+CLASHES = [
+    (
+        lambda answers: answers["api"] == "function_url" and answers["aws_region"] in WITHOUT_FUNCTION_URL,
+        ("api", "aws_region"),
+        "that region has no Function URLs; choose http_api or rest_api, or another region",
+    ),
+]
 
 
 def problems(answers: dict[str, object]) -> list[str]:
@@ -52,7 +68,13 @@ def problems(answers: dict[str, object]) -> list[str]:
         "architecture": lambda architecture: choice_problem("architecture", architecture, ARCHITECTURES),
         "api": lambda api: choice_problem("api", api, APIS),
     }
-    found = (rule(answers[prompt]) for prompt, rule in rules.items() if prompt in answers)
+    found = [rule(answers[prompt]) for prompt, rule in rules.items() if prompt in answers]
+    if not any(found) and rules.keys() <= answers.keys():
+        found = [
+            f"{' and '.join(f'{prompt}={answers[prompt]}' for prompt in prompts)}: {instead}."
+            for clash, prompts, instead in CLASHES
+            if clash(answers)
+        ]
     return [sentence for sentence in found if sentence]
 
 
@@ -93,8 +115,10 @@ def slug_problem(value: object) -> str | None:
         rule = "must be lower-case words joined by hyphens, the first one starting with a letter"
     elif not shortest <= len(value) <= longest:
         rule = f"must have {shortest} to {longest} characters, not {len(value)}"
-    elif value in DEPENDENCIES or value in OUR_FOLDERS or keyword.iskeyword(value) or value in sys.stdlib_module_names:
+    elif value in DEPENDENCIES | OUR_FOLDERS | sys.stdlib_module_names or keyword.iskeyword(value):
         rule = "must not be a name that Python or this project already uses"
+    elif value in DEVICES:
+        rule = "must not be a name that Windows keeps for a device"
     else:
         return None
     return f"project_slug: {shown(value)} {rule}; for example 'orders-api'."

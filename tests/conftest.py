@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from allpairspy import AllPairs
 
+from hooks import pre_gen_project
 from tests.machine import RUNTIMES, interpreter
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
@@ -23,8 +26,7 @@ QUESTIONS = [name for name in CONTEXT if not name.startswith("_")]
 
 Bake = Callable[..., Path]
 
-# Each variant is baked once and goes through every static check. Not building is said once, in `bake`.
-VARIANTS: dict[str, dict[str, object]] = {
+NAMED: dict[str, dict[str, object]] = {
     "default": {},
     "python3.14": {"runtime": "python3.14"},
     "python3.12-x86": {"runtime": "python3.12", "architecture": "x86_64"},
@@ -44,6 +46,46 @@ VARIANTS: dict[str, dict[str, object]] = {
         "description": """- `a` *b* _c_ <b>&amp; [d](e) | {% f %} {{ g }} "h" 'i' \\n # j \\""",
     },
 }
+
+
+TEXTS = {"plain": {}, "hostile": NAMED["hostile"], "longest": NAMED["longest"]}
+REGIONS_TO_TRY = ["us-east-1", "ap-southeast-2", "cn-north-1", "us-gov-west-1"]
+
+
+def pairs() -> dict[str, dict[str, object]]:
+    """Return sets of answers in which each pair of answers occurs that is not refused."""
+    choices = {name: CONTEXT[name] for name in QUESTIONS if isinstance(CONTEXT[name], list)}
+    parameters = OrderedDict(choices | {"aws_region": REGIONS_TO_TRY, "texts": list(TEXTS)})
+
+    def allowed(row: list[str]) -> bool:
+        answers = dict(zip(parameters, row, strict=False))
+        return len(row) < len(parameters) or not pre_gen_project.problems(answers_of(answers))
+
+    rows = [row._asdict() for row in AllPairs(parameters, filter_func=allowed)]
+    return {"-".join(row.values()): answers_of(row, only_given=True) for row in rows}
+
+
+def answers_of(row: dict[str, str], only_given: bool = False) -> dict[str, object]:
+    """Return the answers that a row of the cover stands for."""
+    answers = TEXTS[row["texts"]] | {name: value for name, value in row.items() if name != "texts"}
+    defaults = {"project_name": "Orders API", "project_slug": "orders-api", "description": CONTEXT["description"]}
+    return answers if only_given else defaults | answers
+
+
+# Each variant is baked once and goes through every static check. Not building is said once, in `bake`.
+VARIANTS = NAMED | pairs()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-all`."""
+    parser.addoption("--all-projects", action="store_true", help="run the own tests of the project of every variant")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test of whole projects the named variants, and with --all-projects each variant."""
+    if "tested_variant" in metafunc.fixturenames:
+        everything = metafunc.config.getoption("--all-projects")
+        metafunc.parametrize("tested_variant", [*VARIANTS] if everything else [*NAMED])
 
 
 def pytest_report_header() -> list[str]:

@@ -20,7 +20,8 @@ def test_make_new(clone: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("Making .venv ...\n")
-    assert result.stdout.endswith("  cd shop-of-ours\n  make test\n  sam build && sam deploy --guided\n")
+    last = '  cd "../my output/shop-of-ours"\n  make test\n  sam build && sam deploy --guided\n'
+    assert result.stdout.endswith(last)
     assert (output / "shop-of-ours" / "app" / "main.py").is_file()
     assert (output / "shop-of-ours" / "package" / "python" / "fastapi").is_dir()
     assert (clone / ".venv" / "bin" / "cookiecutter").is_file()
@@ -42,6 +43,7 @@ def test_help_lists_every_target(tmp_path: Path) -> None:
         "make help",
         "make new",
         "make test",
+        "make test-all",
         "make bench",
         "make lock",
     ]

@@ -25,7 +25,7 @@ def test_failed_build_is_said(code: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build.py").write_text(code, encoding="utf-8")
     assert not post_gen_project.build_layer()
-    assert post_gen_project.next_steps("orders-api", built=False)[0] == post_gen_project.LATER
+    assert post_gen_project.LATER in post_gen_project.summary(GOOD, tmp_path, built=False)
 
 
 def test_successful_build_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ def test_successful_build_is_believed(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build.py").write_text("import sys; assert sys.argv[1:] == ['layer']", encoding="utf-8")
     assert post_gen_project.build_layer()
-    assert post_gen_project.LATER not in post_gen_project.next_steps("orders-api", built=True)
+    assert post_gen_project.LATER not in post_gen_project.summary(GOOD, tmp_path, built=True)
 
 
 def test_python_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ ONE_LINE = "must be one line without control characters, not with"
 REGION = "must be the code of a region"
 RUNTIMES = "must be one of python3.13, python3.14, python3.12, python3.11"
 
+DEVICES = ("con", "nul", "com1", "lpt9")
+
 REFUSED = [
     *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("orders_api", "Orders-api", "1st-api", "", "../x")),
     *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("x--y", "x-", "orders\n", "ünï", "a.b", "c:d", "~")),
@@ -35,6 +37,7 @@ REFUSED = [
     ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
+    *(("project_slug", slug, "must not be a name that Windows keeps for a device", "'orders-api'") for slug in DEVICES),
     ("api", "HTTP", "must be one of http_api, rest_api, function_url", "'http_api'"),
     ("project_name", " ", "must not be empty", "'Orders API'"),
     ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
@@ -80,6 +83,37 @@ def test_rules_know_the_choices() -> None:
     assert list(pre_gen_project.ARCHITECTURES) == CONTEXT["architecture"]
     assert list(pre_gen_project.APIS) == CONTEXT["api"]
     assert list(GOOD) == [name for name in CONTEXT if not name.startswith("_")]
+
+
+def test_clashes() -> None:
+    """Answers that do not go together are refused by both names, with what to choose instead."""
+    for region in pre_gen_project.WITHOUT_FUNCTION_URL:
+        assert pre_gen_project.problems(GOOD | {"api": "function_url", "aws_region": region}) == [
+            f"api=function_url and aws_region={region}: that region has no Function URLs; "
+            "choose http_api or rest_api, or another region."
+        ]
+        assert pre_gen_project.problems(GOOD | {"api": "http_api", "aws_region": region}) == []
+    assert len(pre_gen_project.CLASHES) == 1, "a new clash needs its text here"
+
+
+def test_regions_are_those_of_the_tools() -> None:
+    """cfn-lint and botocore know the same regions; when they move on, so has this list to."""
+    from botocore.session import Session
+    from cfnlint.helpers import REGIONS
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
+
+    session = Session()
+    partitions = session.get_available_partitions()
+    lambdas = {region for partition in partitions for region in session.get_available_regions("lambda", partition)}
+    assert set(pre_gen_project.REGIONS) == lambdas == set(REGIONS)
+
+    def has_function_url(region: str) -> bool:
+        try:
+            return bool(PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, "AWS::Lambda::Url"))
+        except ResourceNotFoundError:
+            return False
+
+    assert sorted(r for r in lambdas if not has_function_url(r)) == pre_gen_project.WITHOUT_FUNCTION_URL
 
 
 def test_region_of_the_future() -> None:
