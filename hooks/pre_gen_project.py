@@ -83,7 +83,7 @@ def warnings(answers: dict[str, object]) -> list[str]:
     region = answers["aws_region"]
     if region in REGIONS:
         return []
-    return [f"aws_region: {region!r} is not a region this template knows, so it goes on unchecked."]
+    return [f"aws_region: {shown(region)} is not a region this template knows, so it goes on unchecked."]
 
 
 def text_problem(prompt: str, value: object, longest: int, example: str) -> str | None:

@@ -17,7 +17,7 @@ CACHE = ROOT / ".cache"
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 CI = os.environ.get("CI") == "true"
 
-__all__ = ["ARCHITECTURE", "BIN", "CACHE", "CI", "ROOT", "RUNTIMES", "UV", "clean_environment", "free_port"]
+__all__ = ["ARCHITECTURE", "BIN", "CACHE", "CI", "ROOT", "RUNTIMES", "UV", "clean_environment", "free_port", "links"]
 
 
 @functools.cache
@@ -53,6 +53,14 @@ def clean_environment(home: Path, *path: Path | str, **more: str) -> dict[str, s
         "SAM_CLI_TELEMETRY": "0",
     }
     return environment | more
+
+
+def links(folder: Path, **targets: Path) -> Path:
+    """Make a folder for PATH with these commands in it."""
+    folder.mkdir(parents=True)
+    for name, target in targets.items():
+        (folder / name.replace("_", ".")).symlink_to(target)
+    return folder
 
 
 def free_port() -> int:

@@ -14,17 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import VARIANTS, Bake
-from tests.machine import BIN, clean_environment, free_port, interpreter
+from tests.machine import BIN, clean_environment, free_port, interpreter, links
 
 PYTHON = interpreter("python3.13")
-
-
-def links(folder: Path, **targets: Path) -> Path:
-    """Make a folder for PATH with these commands in it."""
-    folder.mkdir(parents=True)
-    for name, target in targets.items():
-        (folder / name.replace("_", ".")).symlink_to(target)
-    return folder
 
 
 def from_pyenv(folder: Path) -> dict[str, str]:
