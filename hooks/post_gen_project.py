@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 LATER = "package/ is not built yet: run `python build.py layer` in the project, or `make layer`."
@@ -23,8 +24,8 @@ def building(answers: dict[str, object]) -> bool:
 
 
 def updating(answers: dict[str, object], project: Path) -> bool:
-    """Say whether cruft is comparing two versions, in folders that nobody will see."""
-    return "_commit" in answers and project.parent.name in ("current_template", "new_template", "remote")
+    """Say whether cruft is comparing two versions, each rendered into a temporary folder that nobody will see."""
+    return "_commit" in answers and project.parent.parent == Path(tempfile.gettempdir()).resolve()
 
 
 def build_layer() -> bool:
@@ -69,7 +70,7 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    here = Path.cwd()
+    here = Path.cwd().resolve()
     if not updating(answers, here):
         for line in summary(answers, here, built=building(answers) and build_layer()):
             say(line)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ def test_when_to_build() -> None:
     assert post_gen_project.building(GOOD)
     assert not post_gen_project.building(GOOD | {"build_layer": False})
     assert not post_gen_project.building(GOOD | {"_commit": "abc"})
+
+
+def test_when_to_be_silent(tmp_path: Path) -> None:
+    """In a temporary folder of an update tool, and nowhere else."""
+    cruft = GOOD | {"_commit": "abc"}
+    temporary = Path(tempfile.gettempdir()).resolve() / "tmpabc" / "orders-api"
+    assert post_gen_project.updating(cruft, temporary)
+    assert not post_gen_project.updating(GOOD, temporary)
+    assert not post_gen_project.updating(cruft, tmp_path / "orders-api")
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(1)", "x = ", "import os; os.abort()"])

@@ -1,0 +1,132 @@
+"""A project lives on: cruft brings a later version of the template into it, and keeps what its owner has changed."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.machine import BIN, clean_environment
+
+
+class Git:
+    """Git and cruft with an identity, and no settings but their own."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir()
+        self.environment = clean_environment(home, BIN, GIT_CONFIG_GLOBAL="/dev/null", PYTHONDONTWRITEBYTECODE="1")
+        for role in ("AUTHOR", "COMMITTER"):
+            self.environment |= {f"GIT_{role}_NAME": "x", f"GIT_{role}_EMAIL": "x@example.com"}
+
+    def __call__(self, folder: Path, *command: str | Path) -> str:
+        """Run a command and return what it says on both streams."""
+        result = subprocess.run(
+            command, cwd=folder, env=self.environment, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def commit(self, folder: Path, message: str) -> None:
+        """Commit all that is in a folder, which becomes a repository if it is none."""
+        if not (folder / ".git").exists():
+            self(folder, "git", "init", "--quiet")
+        self(folder, "git", "add", "--all")
+        self(folder, "git", "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    """Return git and cruft."""
+    return Git(tmp_path / "home")
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Replace a text in a file."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
+    """Between two commits of the template: a clean three-way patch, hooks in silence, no layer in it."""
+    git.commit(clone, "first version")
+    create = ("cruft", "create", clone, "--no-input", "--extra-context", '{"runtime": "python3.12"}')
+    said = git(tmp_path, *create, "--output-dir", tmp_path)
+    project = tmp_path / "orders-api"
+    assert "Created orders-api: python3.12, arm64, http_api, us-east-1." in said
+    assert said.count("package/ is not built yet") == 1
+    git.commit(project, "created")
+    # What the owner does: another timeout, a router of their own, and a built layer, which git ignores.
+    change(project / "template.yaml", "Timeout: 28", "Timeout: 20")
+    (project / "app" / "orders.py").write_text('"""Orders."""\n', encoding="utf-8")
+    (project / "package" / "python").mkdir()
+    (project / "package" / "python" / "built.py").touch()
+    git.commit(project, "mine")
+    # What the template does: more memory, another sentence, a file more, a file less.
+    template = clone / "{{cookiecutter.project_slug}}"
+    change(template / "template.yaml", "MemorySize: 1024", "MemorySize: 1769")
+    change(template / "app" / "items.py", "One item.", "One item of many.")
+    (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
+    git.commit(clone, "second version")
+
+    said = git(project, "cruft", "update", "--skip-apply-ask")
+    assert "Good work! Project's cruft has been updated" in said
+    assert "Created" not in said and "not built" not in said and "Compiling" not in said
+    changed = {line[3:] for line in git(project, "git", "status", "--porcelain").splitlines()}
+    assert changed == {".cruft.json", "app/items.py", "events/more.json", "template.yaml"}
+    text = (project / "template.yaml").read_text(encoding="utf-8")
+    assert "Timeout: 20" in text and "MemorySize: 1769" in text
+    assert (project / "package" / "python" / "built.py").exists()
+    assert not list(project.rglob("*.rej"))
+    state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
+    assert state["context"]["cookiecutter"]["runtime"] == "python3.12"
+    git.commit(project, "updated")
+    assert "SUCCESS" in git(project, "cruft", "check")
+    # What is left are the owner's own changes.
+    diff = subprocess.run(["cruft", "diff"], cwd=project, env=git.environment, capture_output=True, encoding="utf-8")
+    changes = [line for line in diff.stdout.splitlines() if re.match(r"[-+] ", line)]
+    assert changes == ["-      Timeout: 20", "+      Timeout: 28"]
+    assert "Created" not in diff.stdout + diff.stderr
+
+
+def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> None:
+    """A project that was never asked gets the default of the new question, and its own answers stay."""
+    context = json.loads((clone / "cookiecutter.json").read_text(encoding="utf-8"))
+    newest = context.copy()
+    del context["api"], context["__url"], context["__domain"]
+    domain = "execute-api.{{ cookiecutter.aws_region }}.amazonaws.com"
+    context |= {"__url": "", "__domain": domain, "__api": "http_api"}
+    (clone / "cookiecutter.json").write_text(json.dumps(context), encoding="utf-8")
+    for path in (clone / "{{cookiecutter.project_slug}}").rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace("cookiecutter.api", "cookiecutter.__api"), encoding="utf-8")
+    change(
+        clone / "hooks" / "post_gen_project.py", '"architecture", "api", "aws_region"', '"architecture", "aws_region"'
+    )
+    git.commit(clone, "before the question")
+    answers = '{"runtime": "python3.11", "aws_region": "eu-central-1"}'
+    git(tmp_path, "cruft", "create", clone, "--no-input", "--extra-context", answers, "--output-dir", tmp_path)
+    project = tmp_path / "orders-api"
+    git.commit(project, "created")
+    (clone / "cookiecutter.json").write_text(json.dumps(newest), encoding="utf-8")
+    for path in (clone / "{{cookiecutter.project_slug}}").rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace("cookiecutter.__api", "cookiecutter.api"), encoding="utf-8")
+    git.commit(clone, "after")
+    git(project, "cruft", "update", "--skip-apply-ask")
+    saved = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))["context"]["cookiecutter"]
+    assert (saved["api"], saved["runtime"], saved["aws_region"]) == ("http_api", "python3.11", "eu-central-1")
+    changed = {line[3:] for line in git(project, "git", "status", "--porcelain").splitlines()}
+    assert changed <= {".cruft.json", "events/get-item.json"}
+    assert 'region = "eu-central-1"' in (project / "samconfig.toml").read_text(encoding="utf-8")
+
+
+def test_readme_says_how() -> None:
+    """With the address that cruft needs, which does not know gh:."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "cruft create https://github.com/ORG/cookiecutter-fastapi-lambda" in readme
+    assert "cruft update" in readme
