@@ -1,5 +1,9 @@
 """The pre-gen hook's rules, as the functions they are."""
 
+import json
+from datetime import date
+from importlib import resources
+
 import pytest
 
 from hooks import pre_gen_project
@@ -114,6 +118,16 @@ def test_regions_are_those_of_the_tools() -> None:
             return False
 
     assert sorted(r for r in lambdas if not has_function_url(r)) == pre_gen_project.WITHOUT_FUNCTION_URL
+
+
+def test_support_ends_when_the_questions_say() -> None:
+    """The dates in the labels are those that cfn-lint knows."""
+    data = resources.files("cfnlint") / "data" / "AdditionalSpecs" / "LmbdRuntimeLifecycle.json"
+    lifecycle = json.loads(data.read_text(encoding="utf-8"))
+    labels = CONTEXT["__prompts__"]["runtime"]
+    for runtime in pre_gen_project.RUNTIMES:
+        end = date.fromisoformat(lifecycle[runtime]["deprecated"])
+        assert f"supported by AWS until {end:%B %Y}" in labels[runtime]
 
 
 def test_region_of_the_future() -> None:

@@ -227,3 +227,19 @@ def test_every_pair_of_answers_occurs() -> None:
     for a, b in combinations(range(len(names)), 2):
         assert {(a, first, b, second) for first in values[a] for second in values[b]} <= seen
     assert [len(column) for column in values] == [4, 2, 3, 4, 3]
+
+
+def test_refused_bake_fails_its_test(bake: Bake) -> None:
+    """pytest-cookies returns an error instead of raising it; the fixture does not let one pass."""
+    with pytest.raises(AssertionError, match=r"Nothing was written, because of project_slug\."):
+        bake(project_slug="Not A Slug")
+
+
+def test_only_our_tests_are_collected() -> None:
+    """The rendered project's own tests are not run half rendered, in the template's folder."""
+    command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stdout
+    names = {line.split("::")[0] for line in result.stdout.splitlines() if "::" in line}
+    assert names
+    assert all(name.startswith("tests/test_") for name in names)
