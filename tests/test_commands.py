@@ -53,7 +53,7 @@ def test_python_that_is_too_old(clone: Path, tmp_path: Path) -> None:
     """The first thing said is which Python is needed."""
     old = tmp_path / "python3"
     old.write_text(
-        f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c "import sys; sys.version_info = (3, 9); $2"\nexit 3\n'
+        f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" -c "import sys; sys.version_info = (3, 9); $2"\nexit 3\n'
     )
     old.chmod(0o755)
     result = subprocess.run(["make", "new", f"PYTHON={old}"], cwd=clone, capture_output=True, encoding="utf-8")
