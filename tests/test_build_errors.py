@@ -144,7 +144,7 @@ def test_cache_is_asked_first(project: Path) -> None:
     stub.parent.mkdir()
     real = shutil.which("uv", path=BIN)
     stub.write_text(
-        f'#!/bin/sh\nfor word; do [ "$word" != --offline ] || exec {real} "$@"; done\n'
+        f'#!/bin/sh\nfor word; do [ "$word" != --offline ] || exec "{real}" "$@"; done\n'
         f"[ $1 = --version ] && exec '{real}' --version\necho 'error sending request for url' >&2\nexit 2\n"
     )
     stub.chmod(0o755)
