@@ -91,6 +91,19 @@ def test_right_wheel(tag: str, project: Path) -> None:
     assert (project / "package" / "python" / "native").is_dir()
 
 
+def test_file_that_does_not_compile(project: Path) -> None:
+    """A package may carry a file that is no Python of today; it is named, and the rest is built with bytecode."""
+    files = {"native/template.py": b"print 'two'\n", "native/fine.py": b"value = 1\n"}
+    lock(project, make_wheel(project.parent / "wheels", "native", files=files))
+    result = layer(project)
+    assert result.returncode == 0, result.stderr
+    assert "template.py" in result.stdout
+    assert "Python 3.13 cannot read the files named above; they stay as they are." in result.stdout
+    package = project / "package" / "python" / "native"
+    assert (package / "template.py").exists()
+    assert [path.name for path in package.glob("__pycache__/fine.*")] == ["fine.cpython-313.pyc"]
+
+
 def test_hash_mismatch(project: Path) -> None:
     """A file that is not the one that was locked does not get in, whatever the environment says."""
     text = make_wheel(project.parent / "wheels", "other")

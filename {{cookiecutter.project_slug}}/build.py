@@ -161,14 +161,16 @@ def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: 
     survive an archive. Tracebacks name the files as Lambda has them. In the layer, PYTHONNODEBUGRANGES leaves out the
     columns that a traceback underlines: a tenth of the archive, and of interest in one's own code only.
     """
-    run(
-        *(python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"),
-        *("-s", folder, "-p", on_lambda, folder),
-        # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        | {"PYTHONHASHSEED": "0"}
-        | environment,
-    )
+    # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    try:
+        run(*command, "-s", folder, "-p", on_lambda, folder, env=clean | {"PYTHONHASHSEED": "0"} | environment)
+    except BuildError as error:
+        if getattr(error.__cause__, "returncode", None) != 1:
+            raise
+        # Some packages carry templates or files of Python 2; nobody imports those.
+        say(f"Python {PYTHON} cannot read the files named above; they stay as they are.")
 
 
 def report_size(layer: Path) -> None:
@@ -184,8 +186,8 @@ def report_size(layer: Path) -> None:
     packages: Counter[str] = Counter()
     for path in files:
         packages[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
-    packages.pop("__pycache__", None)
     unzipped = packages.total()
+    packages.pop("__pycache__", None)
     count = sum(1 for _ in layer.glob("*.dist-info"))
     largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in packages.most_common(5))
     say(f"package/python: {count} packages, {unzipped / MIB:.1f} MB of {UNZIPPED_LIMIT // MIB} that Lambda allows,")
