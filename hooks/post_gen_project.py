@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+DEPLOY = {"sam": "sam build && sam deploy --guided", "serverless": "npm ci && npx osls deploy", "zip": "make deploy"}
 LATER = "package/ is not built yet: run `python build.py layer` in the project, or `make layer`."
 
 
@@ -42,7 +43,7 @@ def build_layer() -> bool:
 
 def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
     """Return the lines that tell what was made, what was skipped, and the next three commands."""
-    chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "api", "aws_region"))
+    chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "deployer", "api", "aws_region"))
     start = Path(os.environ.get("PWD") or project.parent)
     try:
         folder = min(os.path.relpath(project, start), str(project), key=len)
@@ -54,7 +55,7 @@ def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]
         "Next:",
         f'  cd "{folder}"' if " " in folder else f"  cd {folder}",
         "  make test",
-        "  sam build && sam deploy --guided",
+        f"  {DEPLOY[str(answers['deployer'])]}",
     ]
 
 

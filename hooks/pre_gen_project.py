@@ -14,6 +14,7 @@ import unicodedata
 
 RUNTIMES = ("python3.13", "python3.14", "python3.12", "python3.11")
 ARCHITECTURES = ("arm64", "x86_64")
+DEPLOYERS = ("sam", "serverless", "zip")
 APIS = ("http_api", "rest_api", "function_url")
 
 # Where AWS Lambda runs: botocore 1.44.8 and cfn-lint 1.58.0 name the same 46.
@@ -30,6 +31,10 @@ WITHOUT_FUNCTION_URL = """
     ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-west-1 cn-northwest-1
     eu-central-2 il-central-1 me-central-1 mx-central-1 us-gov-east-1 us-gov-west-1
 """.split()
+# With the longest slug this is what fits into the name of a role; those of AWS have at most 14.
+REGION_LENGTH = 19
+# Where osls 4.3.1, the deployer of serverless.yml, refuses to deploy to: its list of regions has none of these.
+UNKNOWN_TO_OSLS = "eu-isoe-west-1 eusc-de-east-1 us-isob-west-1 us-isof-east-1 us-isof-south-1".split()
 DIRECTIONS = {"central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"}
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -46,6 +51,14 @@ DESCRIPTION_LENGTH = 200
 
 # Answers that are fine alone and not together: the test, the prompts, and what to choose instead.
 CLASHES = [
+    (
+        lambda answers: (
+            answers["deployer"] == "serverless"
+            and (answers["aws_region"] in UNKNOWN_TO_OSLS or answers["aws_region"] not in REGIONS)
+        ),
+        ("deployer", "aws_region"),
+        "osls deploys to no region that it does not know; choose sam or zip, or another region",
+    ),
     (
         lambda answers: answers["api"] == "function_url" and answers["aws_region"] in WITHOUT_FUNCTION_URL,
         ("api", "aws_region"),
@@ -66,6 +79,7 @@ def problems(answers: dict[str, object]) -> list[str]:
         "aws_region": region_problem,
         "runtime": lambda runtime: choice_problem("runtime", runtime, RUNTIMES),
         "architecture": lambda architecture: choice_problem("architecture", architecture, ARCHITECTURES),
+        "deployer": lambda deployer: choice_problem("deployer", deployer, DEPLOYERS),
         "api": lambda api: choice_problem("api", api, APIS),
     }
     found = [rule(answers[prompt]) for prompt, rule in rules.items() if prompt in answers]
@@ -128,6 +142,8 @@ def region_problem(value: object) -> str | None:
     """Refuse what cannot be a region's name, and a slip in the name of one that exists."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z]{2,5}(-[a-z]+)+-[0-9]", value):
         rule = "must be the code of a region, in lower case; for example 'us-east-1'"
+    elif len(value) > REGION_LENGTH:
+        rule = f"must be the code of a region, at most {REGION_LENGTH} characters long; for example 'us-east-1'"
     elif value in REGIONS or could_be_new(value):
         return None
     elif near := difflib.get_close_matches(value, REGIONS, n=2, cutoff=0.8):

@@ -13,6 +13,7 @@ import pytest
 from allpairspy import AllPairs
 from hypothesis import settings
 
+from tests.aws import Aws
 from tests.machine import CI, RUNTIMES, interpreter
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
@@ -37,6 +38,14 @@ NAMED: dict[str, dict[str, object]] = {
     "python3.11-x86": {"runtime": "python3.11", "architecture": "x86_64", "aws_region": "eu-central-1"},
     "rest_api": {"api": "rest_api"},
     "function_url": {"api": "function_url", "architecture": "x86_64", "runtime": "python3.12"},
+    "serverless": {"deployer": "serverless"},
+    "serverless-rest_api": {"deployer": "serverless", "api": "rest_api", "runtime": "python3.14"},
+    "serverless-function_url": {"deployer": "serverless", "api": "function_url", "architecture": "x86_64"},
+    "zip": {"deployer": "zip"},
+    "zip-rest_api": {"deployer": "zip", "api": "rest_api", "runtime": "python3.14"},
+    "zip-function_url": {"deployer": "zip", "api": "function_url", "architecture": "x86_64"},
+    "sovereign": {"aws_region": "eusc-de-east-1"},
+    "sovereign-zip": {"aws_region": "eusc-de-east-1", "deployer": "zip", "api": "rest_api"},
     "longest": {
         "project_name": "W" * 80,
         "project_slug": "the-longest-name-that-is-allowed-for-one",
@@ -54,7 +63,7 @@ NAMED: dict[str, dict[str, object]] = {
 
 TEXTS = {"plain": {}, "hostile": NAMED["hostile"], "longest": NAMED["longest"]}
 # With none of these is an answer refused; a filter on the rows would make the cover lose pairs.
-REGIONS_TO_TRY = ["us-east-1", "ap-southeast-2", "cn-north-1", "eusc-de-east-1"]
+REGIONS_TO_TRY = ["us-east-1", "ap-southeast-2", "cn-north-1", "eu-central-1"]
 
 
 def pairs() -> dict[str, dict[str, object]]:
@@ -71,6 +80,13 @@ def pairs() -> dict[str, dict[str, object]]:
 
 # Each variant is baked once and goes through every static check. Not building is said once, in `bake`.
 VARIANTS = NAMED | pairs()
+for deployer in CONTEXT["deployer"][1:]:
+    VARIANTS |= {f"{name}-{deployer}": NAMED[name] | {"deployer": deployer} for name in ("longest", "hostile")}
+
+
+def deployed_with(deployer: str) -> list[str]:
+    """Return the names of the variants with a deployer."""
+    return [name for name, answers in VARIANTS.items() if answers.get("deployer", "sam") == deployer]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -122,6 +138,32 @@ def typed(value: object) -> object:
 def variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
     """Return the project of each variant in turn."""
     yield bake(**VARIANTS[request.param])
+
+
+@pytest.fixture(scope="session", params=deployed_with("sam"))
+def sam_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
+    """Return the project of each variant that AWS SAM deploys."""
+    yield bake(**VARIANTS[request.param])
+
+
+@pytest.fixture(scope="session", params=deployed_with("serverless"))
+def serverless_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
+    """Return the project of each variant that osls deploys."""
+    yield bake(**VARIANTS[request.param])
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """Start what stands in for AWS, once for all tests."""
+    with Aws(tmp_path_factory.mktemp("aws") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def aws(aws_server: Aws) -> Aws:
+    """Return what stands in for AWS, with nothing in it."""
+    aws_server.reset()
+    return aws_server
 
 
 @pytest.fixture

@@ -80,14 +80,19 @@ def test_unknown_region_is_a_warning(tmp_path: Path) -> None:
     assert "aws_region: 'eu-west-9' is not a region this template knows" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["hostile", "longest", "shortest", "default"])
+@pytest.mark.parametrize(
+    "name", ["hostile", "longest", "shortest", "default", "longest-serverless", "hostile-serverless"]
+)
 def test_text_is_read_back(name: str, bake: Bake) -> None:
     """Each file's own parser reads the text that was answered."""
     answers = {"project_name": "Orders API", "description": CONTEXT["description"]} | VARIANTS[name]
     title, description = answers["project_name"], answers["description"]
     project = files(bake(**VARIANTS[name]))
     assert read_toml(project["pyproject.toml"])["project"]["description"] == description
-    assert read_yaml(project["template.yaml"])["Description"] == description
+    if "template.yaml" in project:
+        assert read_yaml(project["template.yaml"])["Description"] == description
+    if "package.json" in project:
+        assert json.loads(project["package.json"])["description"] == description
     assert read_markdown(project["README.md"])[:2] == [title, description]
     application: dict[str, object] = {"FastAPI": dict, "settings": SimpleNamespace(DOCS=True)}
     call = re.search(r"^app = FastAPI\(.*?^\)$", project["app/main.py"], re.MULTILINE | re.DOTALL)

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import Bake
 from tests.emulator import Emulator
 from tests.events import http_api
-from tests.machine import ARCHITECTURE, interpreter
+from tests.machine import ARCHITECTURE, BIN, clean_environment, interpreter, links
 from tests.test_layer import build
 
 PYTHON = interpreter("python3.13")
@@ -29,14 +29,16 @@ UNCHECKED_HASH = 1
 def project(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with its archives, and with all that a day's work leaves about in it."""
     project = tmp_path_factory.mktemp("archives") / "project"
-    shutil.copytree(bake(architecture=ARCHITECTURE, build_layer=True), project)
+    shutil.copytree(bake(deployer="zip", architecture=ARCHITECTURE, build_layer=True), project)
     for litter in (".env", "app/.env", "app/.hidden/x.py", "app/__pycache__/main.cpython-310.pyc", ".venv/x"):
         (project / litter).parent.mkdir(parents=True, exist_ok=True)
         (project / litter).write_text("litter", encoding="utf-8")
     (project / "app" / "data.json").write_text("{}\n", encoding="utf-8")
     (project / "package" / "python" / "mangum" / "__pycache__" / "adapter.cpython-310.pyc").write_text("litter")
-    result = build(project, "zip")
-    assert result.returncode == 0, result.stderr
+    commands = links(tmp_path_factory.mktemp("bin") / "bin", uv=BIN / "uv", python3=PYTHON)
+    environment = clean_environment(project.parent, commands, UV_PYTHON_DOWNLOADS="never")
+    result = subprocess.run(["make", "zip"], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stdout + result.stderr
     return project
 
 

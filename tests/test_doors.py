@@ -212,9 +212,16 @@ def test_binary_arrives_whole(door: str, call: Worker) -> None:
 
 def test_rest_api_takes_uploads(bake: Bake) -> None:
     """A REST API has to be told that bodies may be binary, the others need not."""
-    assert 'BinaryMediaTypes: ["*~1*"]' in (bake(api="rest_api") / "template.yaml").read_text(encoding="utf-8")
-    for api in ("http_api", "function_url"):
-        assert "BinaryMediaTypes" not in (bake(api=api) / "template.yaml").read_text(encoding="utf-8")
+    places = {
+        "sam": ("template.yaml", 'BinaryMediaTypes: ["*~1*"]'),  # CloudFormation's way to write */*
+        "serverless": ("serverless.yml", 'binaryMediaTypes: ["*/*"]'),
+        "zip": ("deploy.py", 'binaryMediaTypes=["*/*"]'),
+    }
+    for deployer, (file, setting) in places.items():
+        assert setting in (bake(deployer=deployer, api="rest_api") / file).read_text(encoding="utf-8")
+        for api in ("http_api", "function_url"):
+            text = (bake(deployer=deployer, api=api) / file).read_text(encoding="utf-8")
+            assert "BinaryMediaTypes".lower() not in text.lower()
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -250,11 +257,18 @@ def test_other_events_are_refused(event: dict[str, Any], call: Worker) -> None:
     assert error.value.kind == "NotHttpError"
 
 
+def infrastructure(project: Path) -> str:
+    """Return the file that says what a project is on AWS."""
+    (file,) = {"template.yaml", "serverless.yml", "deploy.py"} & {path.name for path in project.iterdir()}
+    return (project / file).read_text(encoding="utf-8")
+
+
 def test_no_websocket_and_no_streaming_is_rendered(variant: Path) -> None:
     """Nothing offers what this handler cannot do."""
-    text = (variant / "template.yaml").read_text(encoding="utf-8").lower()
+    text = infrastructure(variant).lower()
     assert "websocket" not in text
     assert "response_stream" not in text
+    assert "invokemode" not in text
 
 
 def test_background_error_is_logged(call: Worker) -> None:
@@ -297,9 +311,10 @@ def test_cors(door: str, call: Worker) -> None:
 
 def test_cors_has_one_owner(variant: Path) -> None:
     """No gateway answers for the application, and its parameter allows nobody unasked."""
-    text = (variant / "template.yaml").read_text(encoding="utf-8")
-    assert "Cors" not in text
-    assert "AllowedOrigins:\n" in text
+    text = infrastructure(variant)
+    assert "cors" not in text.lower()
+    nobody = ("AllowedOrigins:\n", "ALLOWED_ORIGINS: ${param:allowedOrigins, ''}\n", '"ALLOWED_ORIGINS": "",\n')
+    assert any(words in text for words in nobody)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.aws import Aws
 from tests.conftest import VARIANTS, Bake
 from tests.machine import BIN, clean_environment, free_port, interpreter, links
 
@@ -101,6 +102,42 @@ def test_deploy_builds_a_missing_layer_first(bake: Bake, tmp_path: Path) -> None
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode != 0
     assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"], "SAM was called with a stale layer"
+
+
+def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:
+    """`make deploy` installs what the lock pins, once, and hands the stage on."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(deployer="serverless"), project)
+    commands = links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON)
+    calls = tmp_path / "calls"
+    for name, more in (("npm", "mkdir -p node_modules && touch node_modules/.package-lock.json"), ("npx", "true")):
+        (commands / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\n{more}\n', encoding="utf-8")
+        (commands / name).chmod(0o755)
+    environment = clean_environment(tmp_path, commands)
+    for arguments in ([], ["STAGE=dev"]):
+        command = ["make", "deploy", *arguments]
+        result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+        assert result.returncode == 0, result.stderr
+    assert calls.read_text(encoding="utf-8").splitlines() == [
+        "npm ci",
+        "npx osls deploy",
+        "npx osls deploy --stage dev",
+    ]
+
+
+def test_deploy_without_a_tool(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """`make deploy` and `make rollback`, with the boto3 of the development lock."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(deployer="zip", build_layer=True), project)
+    environment = clean_environment(tmp_path, links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON), **aws.environment)
+
+    def make(target: str) -> str:
+        result = subprocess.run(["make", target], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+        return result.stdout + result.stderr
+
+    assert "\nApiUrl: https://" in make("deploy")
+    assert "there is no version before 1 to go back to" in make("rollback")
+    assert {"make zip", "make deploy", "make rollback"} <= {line.split(":")[0] for line in make("help").splitlines()}
 
 
 def test_uvicorn_serves_the_same_application(bake: Bake, tmp_path: Path) -> None:

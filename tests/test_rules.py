@@ -16,6 +16,7 @@ GOOD = {
     "aws_region": "us-east-1",
     "runtime": "python3.13",
     "architecture": "arm64",
+    "deployer": "sam",
     "api": "http_api",
     "build_layer": True,
 }
@@ -42,6 +43,8 @@ REFUSED = [
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
     *(("project_slug", slug, "must not be a name that Windows keeps for a device", "'orders-api'") for slug in DEVICES),
+    ("deployer", "SAM", "must be one of sam, serverless, zip", "'sam'"),
+    ("aws_region", "us-isobar-northwest-1", f"{REGION}, at most 19 characters long", "'us-east-1'"),
     ("api", "HTTP", "must be one of http_api, rest_api, function_url", "'http_api'"),
     ("project_name", " ", "must not be empty", "'Orders API'"),
     ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
@@ -85,6 +88,7 @@ def test_rules_know_the_choices() -> None:
     """The hook accepts exactly what the questions offer."""
     assert list(pre_gen_project.RUNTIMES) == CONTEXT["runtime"]
     assert list(pre_gen_project.ARCHITECTURES) == CONTEXT["architecture"]
+    assert list(pre_gen_project.DEPLOYERS) == CONTEXT["deployer"]
     assert list(pre_gen_project.APIS) == CONTEXT["api"]
     assert list(GOOD) == [name for name in CONTEXT if not name.startswith("_")]
 
@@ -97,7 +101,13 @@ def test_clashes() -> None:
             "choose http_api or rest_api, or another region."
         ]
         assert pre_gen_project.problems(GOOD | {"api": "http_api", "aws_region": region}) == []
-    assert len(pre_gen_project.CLASHES) == 1, "a new clash needs its text here"
+    for region in (*pre_gen_project.UNKNOWN_TO_OSLS, "eu-west-9"):
+        assert pre_gen_project.problems(GOOD | {"deployer": "serverless", "aws_region": region}) == [
+            f"deployer=serverless and aws_region={region}: osls deploys to no region that it does not know; "
+            "choose sam or zip, or another region."
+        ]
+        assert pre_gen_project.problems(GOOD | {"deployer": "zip", "aws_region": region}) == []
+    assert len(pre_gen_project.CLASHES) == 2, "a new clash needs its text here"
 
 
 def test_regions_are_those_of_the_tools() -> None:

@@ -17,10 +17,10 @@ def region_of(project: Path) -> str:
     return read_toml(text)["default"]["global"]["parameters"]["region"]
 
 
-def test_translation_is_clean(variant: Path) -> None:
+def test_translation_is_clean(sam_variant: Path) -> None:
     """CloudFormation has nothing to say about what the template stands for, not even a warning."""
-    region = region_of(variant)
-    assert cfn_lint(translate(variant / "template.yaml", region), region) == []
+    region = region_of(sam_variant)
+    assert cfn_lint(translate(sam_variant / "template.yaml", region), region) == []
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_sam_validate_finds_a_misspelt_property(bake: Bake, tmp_path: Path) -> N
     assert "MemorySise" in result.stdout + result.stderr
 
 
-def test_settings_of_the_function(variant: Path) -> None:
+def test_settings_of_the_function(sam_variant: Path) -> None:
     """What every function needs said aloud: a default of SAM would be wrong, or never end."""
-    function = resources(variant)["ApiFunction"]["Properties"]
+    function = resources(sam_variant)["ApiFunction"]["Properties"]
     assert 10 <= function["Timeout"] <= 29
     assert function["MemorySize"] >= 512
     assert function["Tracing"] == "Active"
     assert function["LoggingConfig"]["LogGroup"] == {"Ref": "ApiLogGroup"}
     assert "PYTHONPATH" not in str(function)
-    log_group = resources(variant)["ApiLogGroup"]["Properties"]
+    log_group = resources(sam_variant)["ApiLogGroup"]["Properties"]
     assert log_group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
     assert "${AWS::StackName}" in log_group["LogGroupName"]["Fn::Sub"]
 
@@ -134,9 +134,9 @@ def test_only_the_chosen_front_door(bake: Bake) -> None:
             assert (name in texts[1]) == (api == other), (api, other)
 
 
-def test_least_privilege(variant: Path) -> None:
+def test_least_privilege(sam_variant: Path) -> None:
     """No statement allows every action; one that allows every resource is the one that has no finer."""
-    template = translate(variant / "template.yaml", "us-east-1")["Resources"]
+    template = translate(sam_variant / "template.yaml", "us-east-1")["Resources"]
     roles = [resource for resource in template.values() if resource["Type"] == "AWS::IAM::Role"]
     assert roles
     for role in roles:
@@ -149,7 +149,7 @@ def test_least_privilege(variant: Path) -> None:
                     assert all(action.startswith("xray:") for action in actions)
 
 
-def test_partitions_and_suffixes_are_not_typed(variant: Path) -> None:
+def test_partitions_and_suffixes_are_not_typed(sam_variant: Path) -> None:
     """The same template deploys in China and in GovCloud."""
-    text = (variant / "template.yaml").read_text(encoding="utf-8")
+    text = (sam_variant / "template.yaml").read_text(encoding="utf-8")
     assert not re.search(r"arn:aws|amazonaws\.com(?!$)", text, re.MULTILINE)

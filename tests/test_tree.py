@@ -3,32 +3,46 @@
 import re
 from pathlib import Path
 
+import pytest
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import CONTEXT, QUESTIONS, ROOT, Bake, files
+from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 
 TREE = """
-    .gitignore .python-version Makefile README.md build.py invoke.py pyproject.toml requirements-dev.txt samconfig.toml
-    template.yaml with_uv.py
+    .gitignore .python-version Makefile README.md build.py invoke.py pyproject.toml requirements-dev.txt with_uv.py
     app/gateway.py app/items.py app/main.py app/middleware.py app/requirements.txt app/settings.py
     events/get-item.json
     package/README.md
     tests/conftest.py tests/test_gateway.py tests/test_handler.py tests/test_items.py tests/test_main.py
     tests/test_project.py
 """.split()
+OF_DEPLOYER = {
+    "sam": ["samconfig.toml", "template.yaml"],
+    "serverless": ["archives.js", "package-lock.json", "package.json", "serverless.yml"],
+    "zip": ["deploy.py", "tests/test_deploy.py"],
+}
 
 
-def test_tree(variant: Path) -> None:
+def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
-    assert sorted(files(variant)) == sorted(TREE)
-    assert len(TREE) <= 35
+    answers = VARIANTS[request.node.callspec.params["variant"]]
+    assert sorted(files(variant)) == sorted(TREE + OF_DEPLOYER[answers.get("deployer", "sam")])
+    assert len(files(variant)) <= 35
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
-def test_project_is_whole_without_hooks(bake: Bake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("deployer", OF_DEPLOYER)
+def test_project_is_whole_without_hooks(deployer: str, bake: Bake, tmp_path: Path) -> None:
     """Nobody who switches hooks off gets less, or more."""
-    bare = cookiecutter(str(ROOT), no_input=True, accept_hooks=False, output_dir=str(tmp_path), default_config=True)
-    assert files(Path(bare)) == files(bake())
+    bare = cookiecutter(
+        str(ROOT),
+        no_input=True,
+        extra_context={"deployer": deployer},
+        accept_hooks=False,
+        output_dir=str(tmp_path),
+        default_config=True,
+    )
+    assert files(Path(bare)) == files(bake(deployer=deployer))
 
 
 def test_same_answers_same_bytes(bake: Bake, tmp_path: Path) -> None:
@@ -38,9 +52,10 @@ def test_same_answers_same_bytes(bake: Bake, tmp_path: Path) -> None:
     assert files(Path(again)) == files(bake())
 
 
-def test_readme_of_the_project_names_what_is_there(bake: Bake) -> None:
+@pytest.mark.parametrize("deployer", OF_DEPLOYER)
+def test_readme_of_the_project_names_what_is_there(deployer: str, bake: Bake) -> None:
     """The tree that it draws exists."""
-    project = bake()
+    project = bake(deployer=deployer)
     drawing = re.search(r"```\n(app/ .*?)```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     folder = ""
     for line in drawing.splitlines():
@@ -57,7 +72,7 @@ def test_readme_of_the_template_draws_the_tree() -> None:
     for line in drawing.splitlines():
         name = line.strip("│├└─ ").split()[0]
         drawn.append(f"app/{name}" if line.startswith("│") else name)
-    top = {path if "/" not in path else path.split("/")[0] + "/" for path in TREE}
+    top = {path if "/" not in path else path.split("/")[0] + "/" for path in TREE + OF_DEPLOYER["sam"]}
     assert {name for name in drawn if name.count("/") == name.endswith("/")} == top
     assert {name for name in drawn if name.startswith("app/")} - {"app/"} == {p for p in TREE if p.startswith("app/")}
 

@@ -55,7 +55,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     create = ("cruft", "create", clone, "--no-input", "--extra-context", '{"runtime": "python3.12"}')
     said = git(tmp_path, *create, "--output-dir", tmp_path)
     project = tmp_path / "orders-api"
-    assert "Created orders-api: python3.12, arm64, http_api, us-east-1." in said
+    assert "Created orders-api: python3.12, arm64, sam, http_api, us-east-1." in said
     assert said.count("package/ is not built yet") == 1
     git.commit(project, "created")
     # What the owner does: another timeout, a router of their own, and a built layer, which git ignores.
@@ -66,7 +66,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     git.commit(project, "mine")
     # What the template does: more memory, another sentence, a file more, a file less.
     template = clone / "{{cookiecutter.project_slug}}"
-    change(template / "template.yaml", "MemorySize: 1024", "MemorySize: 1769")
+    change(template / "{% if cookiecutter.__sam %}template.yaml{% endif %}", "MemorySize: 1024", "MemorySize: 1769")
     change(template / "app" / "items.py", "One item.", "One item of many.")
     (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
     git.commit(clone, "second version")
@@ -103,9 +103,7 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace("cookiecutter.api", "cookiecutter.__api"), encoding="utf-8")
-    change(
-        clone / "hooks" / "post_gen_project.py", '"architecture", "api", "aws_region"', '"architecture", "aws_region"'
-    )
+    change(clone / "hooks" / "post_gen_project.py", '"deployer", "api", "aws_region"', '"deployer", "aws_region"')
     git.commit(clone, "before the question")
     answers = '{"runtime": "python3.11", "aws_region": "eu-central-1"}'
     git(tmp_path, "cruft", "create", clone, "--no-input", "--extra-context", answers, "--output-dir", tmp_path)

@@ -43,7 +43,7 @@ def test_consoles(encoding: str, tmp_path: Path) -> None:
     result = run(folder, *answers, PYTHONIOENCODING=encoding)
     assert result.returncode == 0, result.stderr
     assert result.stdout.isascii()
-    assert "Created buero: python3.13, arm64, http_api, eu-west-9." in result.stdout
+    assert "Created buero: python3.13, arm64, sam, http_api, eu-west-9." in result.stdout
     refused = run(folder, "project_name=Büro\u2028", "project_slug=ünï", PYTHONIOENCODING=encoding)
     assert refused.returncode == 1
     assert refused.stderr.startswith("project_name: 'B\\xfcro\\u2028' must ")
@@ -144,12 +144,12 @@ def test_own_defaults(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     defaults = "default_context:\n  aws_region: eu-central-1\n  runtime: python3.12\n  build_layer: false\n"
     (tmp_path / "home" / ".cookiecutterrc").write_text(defaults, encoding="utf-8")
-    assert "Created orders-api: python3.12, arm64, http_api, eu-central-1." in run(tmp_path).stdout
+    assert "Created orders-api: python3.12, arm64, sam, http_api, eu-central-1." in run(tmp_path).stdout
     bad = "default_context:\n  runtime: python2\n  aws_region: eu-central-1\n  build_layer: false\n"
     (tmp_path / "home" / ".cookiecutterrc").write_text(bad, encoding="utf-8")
     result = run(tmp_path, "-f", NO_LAYER)
     assert result.returncode == 0
-    assert re.search(r"Created orders-api: python3.13, arm64, http_api, \S+-1\.", result.stdout)
+    assert re.search(r"Created orders-api: python3.13, arm64, sam, http_api, \S+-1\.", result.stdout)
 
 
 def test_choice_in_capitals(tmp_path: Path) -> None:
@@ -218,15 +218,15 @@ def test_nothing_outside_the_output_is_touched(tmp_path: Path) -> None:
 
 def test_every_pair_of_answers_occurs() -> None:
     """The variants hold each pair of answers."""
-    names = ["runtime", "architecture", "api", "aws_region", "texts"]
-    rows = [name for name in VARIANTS if name not in NAMED]
+    names = ["runtime", "architecture", "deployer", "api", "aws_region", "texts"]
+    rows = [name for name in VARIANTS if name.startswith("python") and name not in NAMED]
     # A row's name is its answers joined by hyphens, and regions have hyphens too.
-    split = [re.fullmatch(r"(python[\d.]+)-(\w+)-(\w+)-(.+)-(\w+)", name).groups() for name in rows]
+    split = [re.fullmatch(r"(python[\d.]+)-(\w+)-(\w+)-(\w+)-(.+)-(\w+)", name).groups() for name in rows]
     values = [sorted({row[column] for row in split}) for column in range(len(names))]
     seen = {(a, row[a], b, row[b]) for row in split for a, b in combinations(range(len(names)), 2)}
     for a, b in combinations(range(len(names)), 2):
         assert {(a, first, b, second) for first in values[a] for second in values[b]} <= seen
-    assert [len(column) for column in values] == [4, 2, 3, 4, 3]
+    assert [len(column) for column in values] == [4, 2, 3, 3, 4, 3]
 
 
 def test_refused_bake_fails_its_test(bake: Bake) -> None:

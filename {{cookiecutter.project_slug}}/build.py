@@ -4,7 +4,7 @@ It needs nothing but Python 3.10 or newer. uv does the work (see with_uv.py), si
 processor other than those of this machine.
 
     python build.py layer   build package/python from app/requirements.txt (--check only says whether that is needed)
-    python build.py zip     write dist/function.zip and dist/layer.zip, equal bytes for equal input
+    python build.py zip     write dist/function.zip and dist/layer.zip, equal bytes for equal input (--output FOLDER)
     python build.py lock    pin what pyproject.toml asks for, with hashes (--upgrade takes the newest)
     python build.py venv    make .venv for tests and local runs, from requirements-dev.txt
 """
@@ -28,7 +28,13 @@ from pathlib import Path
 
 from with_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
 
+{% if cookiecutter.__sam %}
 # What template.yaml deploys; tests/test_project.py holds the two together.
+{% elif cookiecutter.__serverless %}
+# What serverless.yml deploys; tests/test_project.py holds the two together.
+{% else %}
+# What deploy.py deploys.
+{% endif %}
 RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
@@ -59,7 +65,8 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     layer = commands.add_parser("layer", help="build package/python from app/requirements.txt")
     layer.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is missing or out of date")
-    commands.add_parser("zip", help="write dist/function.zip and dist/layer.zip")
+    archives = commands.add_parser("zip", help="write function.zip and layer.zip")
+    archives.add_argument("--output", type=Path, default=DIST, metavar="FOLDER", help="where to in the project: dist")
     lock = commands.add_parser("lock", help="pin the dependencies of pyproject.toml, with hashes")
     lock.add_argument("--upgrade", action="store_true", help="take the newest versions that the ranges allow")
     commands.add_parser("venv", help="make .venv for tests and local runs")
@@ -70,7 +77,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "layer":
             check_layer() if options.check else build_layer()
         elif options.command == "zip":
-            write_archives()
+            write_archives(options.output)
         elif options.command == "lock":
             write_locks(options.upgrade)
         else:
@@ -241,10 +248,10 @@ def check_layer() -> None:
 # the archives
 
 
-def write_archives() -> None:
-    """Write dist/function.zip from app/ and dist/layer.zip from package/python, which is built first if need be."""
+def write_archives(output: Path = DIST) -> None:
+    """Write function.zip from app/ and layer.zip from package/python, which is built first if need be."""
     build_layer()
-    DIST.mkdir(exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     tag = f".cpython-{PYTHON.replace('.', '')}.pyc"
     with scratch_folder() as scratch:
         code = scratch / "function"
@@ -253,9 +260,9 @@ def write_archives() -> None:
             compile_bytecode(python, code, "/var/task")
         for name, folder, prefix in (("function", code, ""), ("layer", LAYER, "python/")):
             size = write_archive(scratch / f"{name}.zip", folder, prefix, tag)
-            (scratch / f"{name}.zip").replace(DIST / f"{name}.zip")
+            (scratch / f"{name}.zip").replace(output / f"{name}.zip")
             more = "" if size <= UPLOAD_LIMIT else f"; over {UPLOAD_LIMIT // MIB} MB it has to be uploaded through S3"
-            say(f"dist/{name}.zip: {size / MIB:.2f} MB{more}")
+            say(f"{output.name}/{name}.zip: {size / MIB:.2f} MB{more}")
 
 
 def write_archive(archive: Path, folder: Path, prefix: str, tag: str) -> int:

@@ -1,0 +1,260 @@
+"""serverless.yml under osls: packaging of every variant, and deployments to what stands in for AWS."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hooks.pre_gen_project import REGIONS, UNKNOWN_TO_OSLS
+from tests.aws import ACCOUNT, Aws
+from tests.conftest import ROOT, Bake, files
+from tests.machine import ARCHITECTURE, BIN, clean_environment, interpreter, links
+from tests.parsers import read_yaml
+from tests.sam import cfn_lint
+from tests.serverless import copy, node_modules, npm, osls, template
+
+# What osls packages beside what is asked of it here: cfn-lint knows better than to write what is said anyway.
+KNOWN = {"W3005"}
+
+
+def test_package(serverless_variant: Path, aws: Aws, tmp_path: Path) -> None:
+    """Every variant is packaged with strict validation and no warning, and cfn-lint finds nothing in what comes out."""
+    project = copy(serverless_variant, tmp_path / "project")
+    service = read_yaml((project / "serverless.yml").read_text(encoding="utf-8"))
+    assert service["configValidationMode"] == "error"
+    result = osls(project, aws, "package")
+    assert result.returncode == 0, result.stderr + result.stdout
+    assert not re.search("warning|deprecat", result.stderr + result.stdout, re.IGNORECASE), result.stderr
+    region = service["provider"]["region"]
+    assert [line for line in cfn_lint(template(project), region) if line.split()[0] not in KNOWN] == []
+
+
+def test_names_fit(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """With the longest slug there are 19 characters for a stage; roles and buckets are named by CloudFormation."""
+    for region, stage in (("ap-northeast-1", "production"), ("ap-southeast-2", "a-stage-of-19-chars")):
+        slug = "the-longest-name-that-is-allowed-for-one"
+        project = copy(bake(deployer="serverless", project_slug=slug), tmp_path / stage)
+        result = osls(project, aws, "package", "--stage", stage, "--region", region)
+        assert result.returncode == 0, result.stderr
+        resources = template(project)["Resources"]
+        for resource in resources.values():
+            properties = resource.get("Properties", {})
+            assert len(properties.get("FunctionName", "")) <= 64
+            assert len(properties.get("LayerName", "")) <= 140
+            assert "BucketName" not in properties
+        assert resources["ApiLambdaFunction"]["Properties"]["FunctionName"] == f"{slug}-{stage}-api"
+        assert resources["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
+
+
+def test_parameters_and_fallbacks(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """Nothing has to be set, and what is set arrives."""
+    project = copy(bake(deployer="serverless", api="rest_api"), tmp_path / "project")
+    text = (project / "serverless.yml").read_text(encoding="utf-8")
+    asked = re.findall(r"\$\{(?:env|param|opt):[^}]*\}", text)
+    assert asked
+    assert all("," in variable for variable in asked), "a variable without a fallback stops every command"
+    more = [
+        "--stage",
+        "dev",
+        "--param=logRetentionInDays=14",
+        "--param=docs=off",
+        "--param=allowedOrigins=https://a.com",
+    ]
+    result = osls(project, aws, "package", *more)
+    assert result.returncode == 0, result.stderr
+    made = template(project)
+    variables = made["Resources"]["ApiLambdaFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off"}
+    assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
+    assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/dev/")
+
+
+def test_http_api_has_no_stage_in_its_address(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """Whatever the stage is called, an HTTP API serves it as $default, at the root."""
+    project = copy(bake(deployer="serverless"), tmp_path / "project")
+    assert osls(project, aws, "package", "--stage", "dev").returncode == 0
+    made = template(project)
+    assert made["Resources"]["HttpApiStage"]["Properties"]["StageName"] == "$default"
+    assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/")
+    assert "amazonaws.com/dev" not in (project / "README.md").read_text(encoding="utf-8")
+
+
+def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """Each holds what it must and nothing that lies about; the handler is found in it, and what it imports."""
+    project = copy(bake(deployer="serverless", architecture=ARCHITECTURE), tmp_path / "a project")
+    litter = (".env", "app/.env", ".venv/x.py", "app/__pycache__/main.cpython-310.pyc", "package/.env", "notes.txt")
+    for name in litter:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("litter", encoding="utf-8")
+    result = osls(project, aws, "package")
+    assert result.returncode == 0, result.stderr
+    names = {}
+    for archive in (project / ".serverless").glob("*.zip"):
+        with zipfile.ZipFile(archive) as target:
+            names[archive.stem] = target.namelist()
+            target.extractall(tmp_path / archive.stem)
+    modules = ["gateway", "items", "main", "middleware", "settings"]
+    compiled = [f"__pycache__/{module}.cpython-313.pyc" for module in modules]
+    assert names["function"] == sorted([*compiled, *(f"{module}.py" for module in modules)])
+    assert all(name.startswith("python/") for name in names["layer"])
+    assert {"python/fastapi/__init__.py", "python/mangum/__init__.py"} <= set(names["layer"])
+    assert not [name for name in names["layer"] if "/." in name or "boto" in name]
+    assert set(names) == {"function", "layer"}
+    handler = read_yaml((project / "serverless.yml").read_text(encoding="utf-8"))["functions"]["api"]["handler"]
+    module, attribute = handler.split(".")
+    paths = [str(tmp_path / "function"), str(tmp_path / "layer" / "python")]
+    code = f"import sys; sys.path[:0] = {paths!r}; import {module}; assert callable({module}.{attribute})"
+    subprocess.run([interpreter("python3.13"), "-I", "-S", "-B", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("api", ["http_api", "rest_api"])
+def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """Deploy, again without a change, changed code, that function alone, back, and away.
+
+    moto's CloudFormation makes no HTTP API, so of that only the function is looked at here; of a Function URL it cannot
+    even resolve the output, so that is packaged and compared with the other deployers' (test_parity.py), not deployed.
+    """
+    project = copy(bake(deployer="serverless", api=api), tmp_path / "project")
+    functions = aws.client("lambda")
+
+    def layers() -> list[str]:
+        return [layer["LatestMatchingVersion"]["LayerVersionArn"] for layer in functions.list_layers()["Layers"]]
+
+    def code() -> str:
+        # What the stack takes the function from; moto does not take it from there again.
+        stack, name = aws.client("cloudformation"), "orders-api-prod"
+        key = stack.get_template(StackName=name)["TemplateBody"]["Resources"]["ApiLambdaFunction"]["Properties"]["Code"]
+        outputs = stack.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        (bucket,) = (each["OutputValue"] for each in outputs if each["OutputKey"] == "ServerlessDeploymentBucketName")
+        archive = aws.client("s3").get_object(Bucket=bucket, Key=key["S3Key"])["Body"].read()
+        return zipfile.ZipFile(io.BytesIO(archive)).read("items.py").decode()
+
+    def deploy(*command: str) -> str:
+        result = osls(project, aws, *(command or ["deploy"]))
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    assert "Service deployed to stack orders-api-prod" in deploy()
+    first = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
+    assert (first["Handler"], first["Runtime"]) == ("main.handler", "python3.13")
+    assert first["Role"].startswith(f"arn:aws:iam::{ACCOUNT}:role/")
+    (layer,) = layers()  # moto gives it a name of its own
+    groups = aws.client("logs").describe_log_groups()["logGroups"]
+    assert [(group["logGroupName"], group["retentionInDays"]) for group in groups] == [
+        ("/aws/lambda/orders-api-prod-api", 30)
+    ]
+    if api == "rest_api":
+        (rest_api,) = aws.client("apigateway").get_rest_apis()["items"]
+        stage = aws.client("apigateway").get_stage(restApiId=rest_api["id"], stageName="prod")
+        assert stage["tracingEnabled"] is True  # by a call after the deployment
+
+    assert "No changes to deploy. Deployment skipped." in deploy()
+    if api == "rest_api":
+        return  # from here on the front door has no part in it
+
+    with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
+        module.write("# changed\n")
+    assert "Service deployed" in deploy()
+    assert code().endswith("# changed\n")
+    assert layers() == [layer], "it has not changed"
+
+    with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
+        module.write("# changed again\n")
+    assert "Function code deployed" in deploy("deploy", "function", "-f", "api")
+    now = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
+    assert now["CodeSha256"] != first["CodeSha256"]
+
+    timestamp = re.search(r"Timestamp: (\d+)", deploy("deploy", "list"))[1]
+    assert "rolled back" in deploy("rollback", "-t", timestamp)
+    assert "# changed" not in code()
+
+    assert "successfully removed" in deploy("remove")
+    assert functions.list_functions()["Functions"] == []
+
+
+def test_regions_of_osls(bake: Bake) -> None:
+    """The regions that are refused with serverless are those that osls's own schema lacks."""
+    schema = node_modules(bake(deployer="serverless")) / "osls" / "lib" / "plugins" / "aws" / "provider.js"
+    known = re.search(r"\bregion: \{\s*enum: \[(.*?)\]", schema.read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert set(UNKNOWN_TO_OSLS) == set(REGIONS) - set(re.findall(r"'([a-z0-9-]+)'", known))
+
+
+def test_build_that_fails_stops_the_deployment(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """What cannot be built is not deployed as it was before; and without Python it is said what is missing."""
+    project = copy(bake(deployer="serverless"), tmp_path / "project")
+    lock = project / "app" / "requirements.txt"
+    lock.write_text(lock.read_text(encoding="utf-8").replace("==", "==999.", 1), encoding="utf-8")
+    result = osls(project, aws, "deploy")
+    assert result.returncode == 1
+    assert "build.py could not write the archives; what it said is above" in result.stdout + result.stderr
+    assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
+    node = Path(shutil.which("node"))
+    bare = clean_environment(tmp_path, **aws.environment) | {"PATH": str(links(tmp_path / "bin", node=node))}
+    command = [node, project / "node_modules" / "osls" / "bin" / "serverless.js", "package"]
+    result = subprocess.run(command, cwd=project, env=bare, capture_output=True, encoding="utf-8")
+    assert result.returncode == 1
+    assert "build.py needs Python 3.10 or newer on PATH" in result.stdout + result.stderr
+
+
+def test_readme_as_typed(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """`npm ci && npx osls deploy`, in a fresh project; sls is the same command."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(deployer="serverless"), project)
+    commands = links(tmp_path / "bin", node=Path(shutil.which("node")), uv=BIN / "uv", python3=BIN / "python")
+    environment = clean_environment(tmp_path, commands, npm().parent, **aws.environment)
+    command = re.search(r"^npm ci && npx osls deploy$", (project / "README.md").read_text(encoding="utf-8"), re.M)[0]
+    result = subprocess.run(["sh", "-c", command], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Service deployed to stack orders-api-prod" in result.stdout + result.stderr
+    again = subprocess.run(["npx", "sls", "info"], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert "stack: orders-api-prod" in again.stdout + again.stderr
+
+
+def test_lock_fits(serverless_variant: Path) -> None:
+    """The lock is the one of package.json: exact versions, hashes, and no address of anybody's registry."""
+    package = json.loads((serverless_variant / "package.json").read_text(encoding="utf-8"))
+    lock = json.loads((serverless_variant / "package-lock.json").read_text(encoding="utf-8"))
+    root = lock["packages"].pop("")
+    assert (root["name"], root["devDependencies"]) == (package["name"], package["devDependencies"])
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in package["devDependencies"].values())
+    for path, entry in lock["packages"].items():
+        assert entry["integrity"].startswith("sha512-"), path
+        assert "resolved" not in entry, path
+    pinned = lock["packages"]["node_modules/osls"]["version"]
+    service = read_yaml((serverless_variant / "serverless.yml").read_text(encoding="utf-8"))
+    assert service["frameworkVersion"] == pinned.split(".")[0]
+    # A plugin is of the project itself; npm has nothing to find.
+    assert [plugin for plugin in service["plugins"] if not (serverless_variant / plugin).is_file()] == []
+
+
+def test_no_reserved_variable_and_no_free_text(bake: Bake) -> None:
+    """Lambda's own variables are not set, and no answer is read as a variable of osls."""
+    hostile = files(bake(deployer="serverless", description="${self:service} ${env:NONE}", project_name="${opt:x}"))
+    assert "${env:NONE}" not in hostile["serverless.yml"] and "${opt:x}" not in hostile["serverless.yml"]
+    variables = read_yaml(hostile["serverless.yml"])["provider"]["environment"]
+    assert not [name for name in variables if name.startswith(("AWS_", "LAMBDA_", "_")) or name == "PYTHONPATH"]
+
+
+def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
+    """No file, word, dependency or make target of another."""
+    words = {
+        "sam": r"\bsam\b|\bSAM\b|template\.yaml|samconfig|aws-sam",
+        "serverless": r"osls|serverless|npm|npx|node_modules|\bsls\b|archives\.js",
+        "zip": r"deploy\.py|boto3==|\"boto3|make zip|--rollback|Console\b",
+    }
+    for deployer in words:
+        for path, text in files(bake(deployer=deployer)).items():
+            for other, pattern in words.items():
+                if other != deployer:
+                    assert not re.search(pattern, text.replace("serverless-application-model", "")), (path, other)
+
+
+def test_cache_is_ignored() -> None:
+    """What the tests install stays out of git."""
+    result = subprocess.run(["git", "check-ignore", ".cache/osls"], cwd=ROOT, capture_output=True)
+    assert result.returncode == 0
