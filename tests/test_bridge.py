@@ -14,7 +14,7 @@ import pytest
 from tests.bridge import Bridge
 from tests.conftest import ROOT, Bake
 from tests.emulator import Emulator
-from tests.machine import ARCHITECTURE, BIN, CACHE, CI, interpreter
+from tests.machine import ARCHITECTURE, BIN, CACHE, CI, interpreter, npm_ci
 
 # A front door, and the stage in the address.
 DOORS = [("http_api", ""), ("http_api", "dev"), ("rest_api", "prod"), ("function_url", "")]
@@ -82,15 +82,11 @@ def test_schemathesis_sent_enough() -> None:
 @pytest.fixture(scope="module")
 def swagger_ui() -> Path:
     """Return the files of Swagger UI, from the package that the page would load from a content delivery network."""
-    npm = shutil.which("npm")
-    if npm is None:
-        message = "npm is needed for the files of Swagger UI"
-        pytest.fail(message) if CI else pytest.skip(message)
     target = CACHE / "swagger-ui"
     target.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / "tests" / "swagger-ui" / name, target / name)
-    subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True)
+    npm_ci(target)
     return target / "node_modules" / "swagger-ui-dist"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hooks import post_gen_project
-from tests.conftest import ROOT
+from tests.conftest import CONTEXT, ROOT, Bake
 from tests.test_rules import GOOD
 
 
@@ -36,6 +36,15 @@ def test_failed_build_is_said(code: str, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "build.py").write_text(code, encoding="utf-8")
     assert not post_gen_project.build_layer()
     assert post_gen_project.LATER in post_gen_project.summary(GOOD, tmp_path, built=False)
+
+
+@pytest.mark.parametrize("deployer", CONTEXT["deployer"])
+def test_next_command_is_that_of_the_readme(deployer: str, tmp_path: Path, bake: Bake) -> None:
+    """What is to be typed after the tests deploys the service, and the project's README says the same."""
+    last = post_gen_project.summary(GOOD | {"deployer": deployer}, tmp_path, built=True)[-1]
+    assert last.startswith("  ")
+    readme = (bake(deployer=deployer) / "README.md").read_text(encoding="utf-8")
+    assert f"\n{last.strip()}\n```" in readme
 
 
 def test_successful_build_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hooks.pre_gen_project import REGIONS, UNKNOWN_TO_OSLS
 from tests.aws import ACCOUNT, Aws
 from tests.conftest import ROOT, Bake, files
-from tests.machine import ARCHITECTURE, BIN, clean_environment, interpreter, links
+from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links, with_node
 from tests.parsers import read_yaml
 from tests.sam import cfn_lint
-from tests.serverless import copy, node_modules, npm, osls, template
+from tests.serverless import copy, node_modules, osls, template
 
 # What osls packages beside what is asked of it here: cfn-lint knows better than to write what is said anyway.
 KNOWN = {"W3005"}
@@ -193,9 +193,8 @@ def test_build_that_fails_stops_the_deployment(bake: Bake, aws: Aws, tmp_path: P
     assert result.returncode == 1
     assert "build.py could not write the archives; what it said is above" in result.stdout + result.stderr
     assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
-    node = Path(shutil.which("node"))
-    bare = clean_environment(tmp_path, **aws.environment) | {"PATH": str(links(tmp_path / "bin", node=node))}
-    command = [node, project / "node_modules" / "osls" / "bin" / "serverless.js", "package"]
+    bare = clean_environment(tmp_path, **aws.environment) | {"PATH": str(links(tmp_path / "bin", node=NODE))}
+    command = [NODE, project / "node_modules" / "osls" / "bin" / "serverless.js", "package"]
     result = subprocess.run(command, cwd=project, env=bare, capture_output=True, encoding="utf-8")
     assert result.returncode == 1
     assert "build.py needs Python 3.10 or newer on PATH" in result.stdout + result.stderr
@@ -205,8 +204,9 @@ def test_readme_as_typed(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     """`npm ci && npx osls deploy`, in a fresh project; sls is the same command."""
     project = tmp_path / "project"
     shutil.copytree(bake(deployer="serverless"), project)
-    commands = links(tmp_path / "bin", node=Path(shutil.which("node")), uv=BIN / "uv", python3=BIN / "python")
-    environment = clean_environment(tmp_path, commands, npm().parent, **aws.environment)
+    environment = clean_environment(
+        tmp_path, with_node(tmp_path / "bin"), **aws.environment, SLS_AWS_MONITORING_FREQUENCY="100"
+    )
     command = re.search(r"^npm ci && npx osls deploy$", (project / "README.md").read_text(encoding="utf-8"), re.M)[0]
     result = subprocess.run(["sh", "-c", command], cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -228,6 +228,7 @@ def test_lock_fits(serverless_variant: Path) -> None:
     pinned = lock["packages"]["node_modules/osls"]["version"]
     service = read_yaml((serverless_variant / "serverless.yml").read_text(encoding="utf-8"))
     assert service["frameworkVersion"] == pinned.split(".")[0]
+    assert package["engines"] == lock["packages"]["node_modules/osls"]["engines"]
     # A plugin is of the project itself; npm has nothing to find.
     assert [plugin for plugin in service["plugins"] if not (serverless_variant / plugin).is_file()] == []
 

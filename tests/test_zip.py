@@ -116,11 +116,18 @@ def test_life(each: Project) -> None:
     assert "alias live: version 1 -> 2" in each(), "what is here is deployed again"
     assert each.changes == ["lambda:UpdateAlias"]
 
+    # More rights, given by hand: the policy is not its own and stays, but is not in the way.
+    policy = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+    )
+    arn = aws.client("iam").create_policy(PolicyName="more", PolicyDocument=policy)["Policy"]["Arn"]
+    aws.client("iam").attach_role_policy(RoleName="orders-api-api-us-east-1", PolicyArn=arn)
     before = inventory(aws)
     assert "nothing was deleted; --yes deletes without asking" in each("--delete", code=1)
     assert (each.changes, inventory(aws)) == ([], before)
     assert "Deleted." in each("--delete", "--yes")
     assert inventory(aws) == nothing
+    assert aws.client("iam").get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
     assert "Nothing of orders-api is in us-east-1." in each("--delete")
 
 
@@ -256,6 +263,50 @@ botocore.client.BaseClient._make_api_call = slow
     said = project(PYTHONPATH=str(project.folder))
     assert "function orders-api-api: creating ..\n" in said
     assert "function orders-api-api: getting ready ..\n" in said
+
+
+def test_inactive_function_is_ready(project: Project) -> None:
+    """Lambda puts a function aside that nobody calls; that is nothing to wait for."""
+    project()
+    patch = """
+import botocore.client
+plain = botocore.client.BaseClient._make_api_call
+def idle(self, operation, parameters):
+    answer = plain(self, operation, parameters)
+    return answer | {"State": "Inactive"} if operation == "GetFunctionConfiguration" else answer
+botocore.client.BaseClient._make_api_call = idle
+"""
+    (project.folder / "sitecustomize.py").write_text(patch, encoding="utf-8")
+    assert "Nothing had to be changed." in project(PYTHONPATH=str(project.folder))
+
+
+def test_waiting_ends(project: Project) -> None:
+    """A role that Lambda never takes, or a function that fails, ends with AWS's own words."""
+    refusing = """
+import botocore.client, botocore.exceptions, time
+plain, clock = botocore.client.BaseClient._make_api_call, time.monotonic
+time.sleep, time.monotonic = lambda seconds: None, lambda: clock() * 100
+def never(self, operation, parameters):
+    if operation == "CreateFunction":
+        error = {"Code": "InvalidParameterValueException", "Message": "The role is not allowed here"}
+        raise botocore.exceptions.ClientError({"Error": error}, operation)
+    return plain(self, operation, parameters)
+botocore.client.BaseClient._make_api_call = never
+"""
+    failing = """
+import botocore.client
+plain = botocore.client.BaseClient._make_api_call
+def failed(self, operation, parameters):
+    answer = plain(self, operation, parameters)
+    more = {"State": "Failed", "StateReason": "out of order"}
+    return answer | more if operation == "GetFunctionConfiguration" else answer
+botocore.client.BaseClient._make_api_call = failed
+"""
+    (project.folder / "sitecustomize.py").write_text(refusing, encoding="utf-8")
+    said = project(code=1, PYTHONPATH=str(project.folder))
+    assert "took more than 60 seconds (The role is not allowed here); run deploy.py again to go on." in said
+    (project.folder / "sitecustomize.py").write_text(failing, encoding="utf-8")
+    assert "the function orders-api-api failed: out of order." in project(code=1, PYTHONPATH=str(project.folder))
 
 
 @pytest.mark.parametrize(
