@@ -404,3 +404,33 @@ def test_address_in_every_partition(bake: Bake, aws: Aws, tmp_path: Path) -> Non
     for region, suffix in (("cn-north-1", "amazonaws.com.cn"), ("eusc-de-east-1", "amazonaws.eu")):
         said = project("--region", region)
         assert re.search(rf"^ApiUrl: https://\w+\.execute-api\.{region}\.{re.escape(suffix)}/prod/$", said, re.M), said
+
+
+INTERRUPT = """
+import os, re
+from botocore.client import BaseClient
+plain, left = BaseClient._make_api_call, [int(os.environ["CHANGES"])]
+def call(self, operation, parameters):
+    if not re.match("Get|List|Describe", operation):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+    return plain(self, operation, parameters)
+BaseClient._make_api_call = call
+"""
+
+
+def test_interrupted_run_is_finished_by_the_next(each: Project) -> None:
+    """Stopped before any of its changes, it goes on from there when it is run again, and then has nothing to do."""
+    each()
+    count = len(each.changes)
+    assert count >= 10
+    (each.folder / "sitecustomize.py").write_text(INTERRUPT, encoding="utf-8")
+    for changes in range(1, count, 2):
+        each.aws.reset()
+        said = each(code=130, CHANGES=str(changes), PYTHONPATH=str(each.folder))
+        assert "deploy.py: interrupted; run it again to go on." in said
+        each()
+        assert live(each.aws) == "1"
+        each()
+        assert each.changes == [], f"after {changes} changes"
