@@ -56,7 +56,7 @@ def refused(project: Path, sentence: str, **environment: str) -> None:
     before = content(project)
     result = layer(project, **environment)
     assert result.returncode == 1, result.stdout
-    assert result.stderr.splitlines()[-1] == f"build.py: {sentence}."
+    assert result.stderr.splitlines()[-1] == f"build.py: {sentence}.", result.stderr
     assert "Traceback" not in result.stderr
     assert content(project) == before
     assert not list((project / ".build").iterdir())
