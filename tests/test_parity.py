@@ -24,7 +24,6 @@ DEPLOYERS = CONTEXT["deployer"]
 # Where a deployer differs from SAM, and why that is so.
 DIFFERENCES = {
     ("alias", "zip"): "`--rollback` needs versions and an alias; the others go back by deploying again",
-    ("layer kept", "zip"): "a version that it can go back to was made with that layer's version",
 }
 
 Facts = dict[str, Any]
@@ -119,14 +118,12 @@ def template_facts(made: dict[str, Any], api: str, traced: bool | None) -> Facts
     (role,), (log_group,) = of_type(resources, "IAM::Role"), of_type(resources, "Logs::LogGroup")
     assert not role.get("ManagedPolicyArns")
     (policy,) = role["Policies"]
-    kept = [each for each in resources.values() if each["Type"] == "AWS::Lambda::LayerVersion"]
     facts = function_facts(function, layer) | {
         "log retention": default(log_group["RetentionInDays"]),
         "role": statements(policy["PolicyDocument"]),
         "trust": trusted(role["AssumeRolePolicyDocument"]),
         "permissions": sorted({permission(each) for each in of_type(resources, "Lambda::Permission")}),
         "alias": bool(of_type(resources, "Lambda::Alias") or of_type(resources, "Lambda::Version")),
-        "layer kept": kept[0].get("DeletionPolicy") == "Retain",
         "outputs": sorted({"ApiUrl", "ApiFunctionName"} & set(made["Outputs"])),
     }
     if api == "function_url":
@@ -200,7 +197,6 @@ def call_facts(calls: list[tuple[str, dict[str, Any]]], said: str, api: str) -> 
         "trust": trusted(json.loads(role["AssumeRolePolicyDocument"])),
         "permissions": sorted({permission(each) for each in permissions}),
         "alias": bool(of("lambda:CreateAlias") or of("lambda:PublishVersion")),
-        "layer kept": not of("lambda:DeleteLayerVersion"),
         "outputs": sorted(re.findall(r"^(Api\w+): ", said, re.MULTILINE)),
     }
     if api == "function_url":
@@ -250,7 +246,7 @@ def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory)
 
 FEATURES = [
     *("runtime", "architecture", "handler", "memory", "timeout", "layer", "environment", "tracing", "log format"),
-    *("log retention", "role", "trust", "permissions", "alias", "layer kept", "outputs", "front door"),
+    *("log retention", "role", "trust", "permissions", "alias", "outputs", "front door"),
 ]
 
 

@@ -48,6 +48,9 @@ def test_names_fit(bake: Bake, aws: Aws, tmp_path: Path) -> None:
             assert len(properties.get("LayerName", "")) <= 140
             assert "BucketName" not in properties
         assert resources["ApiLambdaFunction"]["Properties"]["FunctionName"] == f"{slug}-{stage}-api"
+        result = osls(project, aws, "package", "--stage", "a-stage-of-20-letters")
+        assert result.returncode == 1
+        assert "characters, and Lambda takes at most 64; choose a shorter --stage" in result.stdout + result.stderr
         assert resources["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
 
 
@@ -245,7 +248,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency or make target of another."""
     words = {
         "sam": r"\bsam\b|\bSAM\b|template\.yaml|samconfig|aws-sam",
-        "serverless": r"osls|serverless|npm|npx|node_modules|\bsls\b|archives\.js",
+        "serverless": r"(?i)osls|(?<!::)serverless|npm|npx|node_modules|\bsls\b|archives\.js",
         "zip": r"deploy\.py|boto3==|\"boto3|make zip|--rollback|Console\b",
     }
     for deployer in words:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -215,14 +216,16 @@ def test_other_apis_of_the_name_stay(project: Project) -> None:
 
 def test_names_and_regions(project: Project) -> None:
     """Each name and region is a deployment of its own, and every name that is taken fits."""
-    long = "the-longest-name-that-is-allowed-for-one-production"
+    long = "the-longest-name-that-is-allowed-for-one-production".ljust(100, "x")
     for arguments in ([], ["--name", "orders-api-dev"], ["--name", long, "--region", "ap-southeast-2"]):
         project(*arguments)
     roles = [role["RoleName"] for role in project.aws.client("iam").list_roles()["Roles"]]
     assert len(roles) == 3 and all(len(name) <= 64 for name in roles)
-    for region, names in (("us-east-1", ["orders-api-api", "orders-api-dev-api"]), ("ap-southeast-2", [f"{long}-api"])):
-        functions = project.aws.client("lambda", region).list_functions()["Functions"]
-        assert sorted(function["FunctionName"] for function in functions) == names
+    functions = project.aws.client("lambda").list_functions()["Functions"]
+    assert sorted(function["FunctionName"] for function in functions) == ["orders-api-api", "orders-api-dev-api"]
+    (function,) = project.aws.client("lambda", "ap-southeast-2").list_functions()["Functions"]
+    (layer,) = project.aws.client("lambda", "ap-southeast-2").list_layers()["Layers"]
+    assert len(function["FunctionName"]) == len(layer["LayerName"]) == 64
     project("--name", "orders-api-dev", "--delete", "--yes")
     assert live(project.aws) == "1"
 
@@ -345,6 +348,7 @@ def test_large_archives_go_through_a_bucket(project: Project) -> None:
     said = project(code=1)
     assert "dist/layer.zip has 4 MB, and over 3 it goes through a bucket of yours in us-east-1; for example" in said
     project.aws.client("s3").create_bucket(Bucket="mine")
+    assert "deploy.py: Failed to upload" in project("--bucket", "not-there", code=1)
     project("--bucket", "mine")
     (content,) = (call for name, call in project.calls if name == "lambda:PublishLayerVersion")
     assert set(content["Content"]) == {"S3Bucket", "S3Key"}
@@ -361,13 +365,27 @@ def test_without_boto3(project: Project) -> None:
     )
 
 
+def test_by_hand_as_by_command(bake: Bake) -> None:
+    """The README's way through the Console has the values that deploy.py starts with."""
+    project = bake(deployer="zip")
+    rows = (project / "README.md").read_text(encoding="utf-8").splitlines()
+    table = {cells[2].strip(" `"): cells[3].strip(" `") for row in rows if len(cells := row.split("|")) == 5}
+    text = (project / "deploy.py").read_text(encoding="utf-8")
+    memory, timeout, days = (
+        re.search(rf"^{name} = (\d+)", text, re.M)[1] for name in ("MEMORY", "TIMEOUT", "LOG_RET\\w+")
+    )
+    assert (table["Memory"], table["Timeout"]) == (f"{memory} MB", f"0 min {timeout} sec")
+    assert table["Retention setting"] == f"1 month ({days} days)"
+    assert f'"DOCS": "{table["DOCS"]}"' in text
+
+
 def test_delete_asks(project: Project) -> None:
-    """On a terminal it wants the name typed."""
+    """On a terminal it wants the name typed; the end of the input is a no."""
     import pty
 
     project()
     environment = os.environ | project.aws.environment
-    for answer, left in (("no", 1), ("orders-api", 0)):
+    for answer, left in (("no\n", 1), ("\x04", 1), ("orders-api\n", 0)):
         terminal, theirs = pty.openpty()
         command = [sys.executable, "-B", "deploy.py", "--delete"]
         process = subprocess.Popen(
@@ -375,8 +393,9 @@ def test_delete_asks(project: Project) -> None:
         )
         said = b""
         while b"Type orders-api to delete them: " not in said:
+            assert select.select([terminal], [], [], 30)[0], said
             said += os.read(terminal, 1000)
-        os.write(terminal, f"{answer}\n".encode())
+        os.write(terminal, answer.encode())
         end = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
@@ -434,3 +453,104 @@ def test_interrupted_run_is_finished_by_the_next(each: Project) -> None:
         assert live(each.aws) == "1"
         each()
         assert each.changes == [], f"after {changes} changes"
+
+
+def test_rollback_goes_where_it_answered(project: Project) -> None:
+    """Not to a version that was published and never answered, nor to the one that was left by a rollback."""
+    project()
+    project.change("# bad\n")
+    project()
+    project("--rollback")
+    project.change("# good\n")
+    assert "alias live: version 1 -> 3" in project()
+    project.change("# interrupted\n")
+    (project.folder / "sitecustomize.py").write_text(INTERRUPT, encoding="utf-8")
+    project(code=130, CHANGES="2", PYTHONPATH=str(project.folder))  # published, and no further
+    project.change("# better\n")
+    assert "alias live: version 3 -> 5" in project()
+    assert "alias live: version 5 -> 3" in project("--rollback")
+    assert "alias live: version 3 -> 1" in project("--rollback")
+    assert "there is no version before 1 to go back to" in project("--rollback", code=1)
+
+
+def test_version_that_is_not_ready_does_not_answer(project: Project) -> None:
+    """Also when it is the run after that finds it."""
+    project()
+    project.change("# changed\n")
+    patch = """
+import botocore.client
+plain = botocore.client.BaseClient._make_api_call
+def failed(self, operation, parameters):
+    answer = plain(self, operation, parameters)
+    failing = operation == "GetFunctionConfiguration" and parameters.get("Qualifier") == "2"
+    return answer | {"State": "Failed", "StateReason": "out of order"} if failing else answer
+botocore.client.BaseClient._make_api_call = failed
+"""
+    (project.folder / "sitecustomize.py").write_text(patch, encoding="utf-8")
+    for _ in range(2):
+        assert "failed: out of order." in project(code=1, PYTHONPATH=str(project.folder))
+        assert live(project.aws) == "1"
+
+
+def test_change_that_is_not_done_is_waited_for(project: Project) -> None:
+    """Lambda refuses a change while another is in progress."""
+    project()
+    project.change("# changed\n")
+    patch = """
+import botocore.client, botocore.exceptions
+plain, left = botocore.client.BaseClient._make_api_call, [2]
+def busy(self, operation, parameters):
+    if operation == "UpdateFunctionCode" and left[0]:
+        left[0] -= 1
+        error = {"Code": "ResourceConflictException", "Message": "An update is in progress for resource: x"}
+        raise botocore.exceptions.ClientError({"Error": error}, operation)
+    return plain(self, operation, parameters)
+botocore.client.BaseClient._make_api_call = busy
+"""
+    (project.folder / "sitecustomize.py").write_text(patch, encoding="utf-8")
+    assert "function orders-api-api: updating ..\n" in project(PYTHONPATH=str(project.folder))
+    assert live(project.aws) == "2"
+
+
+def test_interrupted_repair_of_a_rest_api_is_deployed(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """What was put into the API and not yet into its stage is put there by the next run."""
+    shutil.copytree(bake(deployer="zip", api="rest_api", build_layer=True), tmp_path / "project")
+    project, gateway = Project(tmp_path / "project", aws), aws.client("apigateway")
+    project()
+    (api,) = gateway.get_rest_apis()["items"]
+    (proxy,) = (each for each in gateway.get_resources(restApiId=api["id"])["items"] if each["path"] != "/")
+    gateway.delete_resource(restApiId=api["id"], resourceId=proxy["id"])
+    (project.folder / "sitecustomize.py").write_text(INTERRUPT, encoding="utf-8")
+    project(code=130, CHANGES="4", PYTHONPATH=str(project.folder))
+    assert project.changes[-1] == "apigateway:CreateDeployment", "it was stopped before this"
+    project()
+    assert "apigateway:CreateDeployment" in project.changes
+    project()
+    assert project.changes == []
+
+
+def test_integration_of_the_user_stays(project: Project) -> None:
+    """An HTTP API may have routes of its owner's own."""
+    project()
+    gateway = project.aws.client("apigatewayv2")
+    (api,) = gateway.get_apis()["Items"]
+    (ours,) = gateway.get_integrations(ApiId=api["ApiId"])["Items"]
+    theirs = {"IntegrationType": "HTTP_PROXY", "IntegrationUri": "https://example.com", "PayloadFormatVersion": "1.0"}
+    other = gateway.create_integration(ApiId=api["ApiId"], IntegrationMethod="GET", **theirs)["IntegrationId"]
+    gateway.delete_integration(ApiId=api["ApiId"], IntegrationId=ours["IntegrationId"])
+    project()
+    kept = gateway.get_integration(ApiId=api["ApiId"], IntegrationId=other)
+    assert {name: kept[name] for name in theirs} == theirs
+    project()
+    assert project.changes == []
+
+
+def test_earlier_front_door_is_shut(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """After a change of `api` what stood in front before may no longer call the function, and it is said."""
+    for api in ("http_api", "function_url"):
+        shutil.copytree(bake(deployer="zip", api=api, build_layer=True), tmp_path / api / "project")
+    Project(tmp_path / "http_api" / "project", aws)()
+    said = Project(tmp_path / "function_url" / "project", aws)()
+    assert re.search(r"permission api-\w+ of an earlier front door: removed; delete that in the Console", said)
+    policy = aws.client("lambda").get_policy(FunctionName="orders-api-api", Qualifier="live")["Policy"]
+    assert [statement["Sid"] for statement in json.loads(policy)["Statement"]] == ["url", "url-invoke"]
