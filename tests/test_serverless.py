@@ -50,7 +50,10 @@ def test_names_fit(bake: Bake, aws: Aws, tmp_path: Path) -> None:
         assert resources["ApiLambdaFunction"]["Properties"]["FunctionName"] == f"{slug}-{stage}-api"
         result = osls(project, aws, "package", "--stage", "a-stage-of-20-letters")
         assert result.returncode == 1
-        assert "characters, and Lambda takes at most 64; choose a shorter --stage" in result.stdout + result.stderr
+        assert (
+            "-api has 66 characters, and Lambda takes 64; choose a shorter --stage, for example dev"
+            in result.stdout + result.stderr
+        )
         assert resources["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
 
 
