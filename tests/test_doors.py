@@ -113,7 +113,7 @@ def test_stage_is_not_part_of_the_route(event: dict[str, Any], call: Worker) -> 
 
 
 def test_stage_without_slash(call: Worker) -> None:
-    """B005: /prod is /prod/."""
+    """The address of a stage without a final slash is that with one."""
     for host in (HOST, "api.example.com"):
         bare, slash = (call(http_api(path, stage="prod", host=host)) for path in ("/prod", "/prod/"))
         assert (bare["statusCode"], bare["body"]) == (slash["statusCode"], slash["body"])
