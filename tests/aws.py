@@ -5,7 +5,6 @@ or of Function URLs. It runs no function either. So what a template says is chec
 `deploy.py` calls is checked in the calls.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -105,29 +104,6 @@ def serve(port: str) -> None:
     LambdaFunction.__init__, LambdaFunction.update_configuration = created, updated
     LambdaFunction.get_configuration = described
     main(["-H", "127.0.0.1", "-p", port])
-
-
-def recorded(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return the calls that a command under `RECORDER` has made, as operation and parameters."""
-    return [tuple(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-# Runs a script as `python script.py ...` would, and writes down each call to AWS before it is made.
-RECORDER = """
-import json, runpy, sys
-from botocore.client import BaseClient
-log, script, *arguments = sys.argv[1:]
-make = BaseClient._make_api_call
-def call(self, operation, parameters):
-    with open(log, "a", encoding="utf-8") as target:
-        service = self.meta.service_model.service_name
-        target.write(json.dumps([f"{service}:{operation}", parameters], default=lambda value: len(value)) + "\\n")
-    return make(self, operation, parameters)
-BaseClient._make_api_call = call
-sys.argv = [script, *arguments]
-sys.path.insert(0, ".")
-runpy.run_path(script, run_name="__main__")
-"""
 
 
 if __name__ == "__main__":

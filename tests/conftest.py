@@ -14,6 +14,7 @@ from allpairspy import AllPairs
 from hypothesis import settings
 
 from tests.aws import Aws
+from tests.deploy import Deploy
 from tests.machine import CI, RUNTIMES, interpreter
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
@@ -79,9 +80,15 @@ def pairs() -> dict[str, dict[str, object]]:
 
 
 # Each variant is baked once and goes through every static check. Not building is said once, in `bake`.
-VARIANTS = NAMED | pairs()
-for deployer in CONTEXT["deployer"][1:]:
-    VARIANTS |= {f"{name}-{deployer}": NAMED[name] | {"deployer": deployer} for name in ("longest", "hostile")}
+VARIANTS = (
+    NAMED
+    | pairs()
+    | {
+        f"{name}-{deployer}": NAMED[name] | {"deployer": deployer}
+        for deployer in CONTEXT["deployer"][1:]
+        for name in ("longest", "hostile")
+    }
+)
 
 
 def deployed_with(deployer: str) -> list[str]:
@@ -164,6 +171,20 @@ def aws(aws_server: Aws) -> Aws:
     """Return what stands in for AWS, with nothing in it."""
     aws_server.reset()
     return aws_server
+
+
+@pytest.fixture(params=CONTEXT["api"])
+def deploy_each(request: pytest.FixtureRequest, bake: Bake, aws: Aws, tmp_path: Path) -> Deploy:
+    """Return deploy.py of a project behind each front door in turn."""
+    shutil.copytree(bake(deployer="zip", api=request.param, build_layer=True), tmp_path / "project")
+    return Deploy(tmp_path / "project", aws)
+
+
+@pytest.fixture
+def deploy(bake: Bake, aws: Aws, tmp_path: Path) -> Deploy:
+    """Return deploy.py of a project behind an HTTP API."""
+    shutil.copytree(bake(deployer="zip", build_layer=True), tmp_path / "project")
+    return Deploy(tmp_path / "project", aws)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 from tests.aws import Aws
 from tests.conftest import CONTEXT, ROOT, Bake
+from tests.deploy import Deploy
 from tests.sam import translate
 from tests.serverless import copy, osls, state, template
-from tests.test_zip import Project
 
 APIS = CONTEXT["api"]
 DEPLOYERS = CONTEXT["deployer"]
@@ -239,7 +239,7 @@ def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory)
         facts["serverless", api] = template_facts(template(project), api, traced)
         folder = tmp_path_factory.mktemp(api)
         shutil.copytree(bake(deployer="zip", api=api, build_layer=True), folder / "project")
-        deploy = Project(folder / "project", aws_server)
+        deploy = Deploy(folder / "project", aws_server)
         facts["zip", api] = call_facts(said=deploy(), calls=deploy.calls, api=api)
     return facts
 
