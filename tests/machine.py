@@ -75,11 +75,11 @@ def npm_ci(folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True)
 
 
-def with_node(folder: Path, **more: Path) -> Path:
+def with_node(folder: Path) -> Path:
     """Make a folder for PATH with Node.js, uv, and a Python of ours and of each runtime."""
     pythons = {runtime.replace(".", "_"): interpreter(runtime) for runtime in RUNTIMES if interpreter(runtime)}
     tools = {"node": NODE, "npm": BIN / "npm", "npx": BIN / "npx", "uv": UV, "python3": BIN / "python"}
-    return links(folder, **tools, **pythons, **more)
+    return links(folder, **tools, **pythons)
 
 
 def free_port() -> int:

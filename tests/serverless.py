@@ -38,14 +38,14 @@ def copy(project: Path, target: Path) -> Path:
     return target
 
 
-def osls(project: Path, aws: Aws, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def osls(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run osls in a project, with what build.py needs on PATH."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
     commands = home / "bin"
     if not commands.exists():
         with_node(commands)
-    variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **aws.environment, **environment)
+    variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **aws.environment)
     variables["SLS_AWS_MONITORING_FREQUENCY"] = "100"  # milliseconds between looks at a stack
     return subprocess.run(
         [project / "node_modules" / ".bin" / "osls", *arguments],

@@ -23,7 +23,7 @@ DEPLOYERS = CONTEXT["deployer"]
 
 # Where a deployer differs from SAM, and why that is so.
 DIFFERENCES = {
-    ("alias", "zip"): "`--rollback` needs versions and an alias; the others go back by deploying again",
+    ("alias", "zip"): "`--rollback` needs versions and an alias; the others go back by another deployment",
 }
 
 Facts = dict[str, Any]
@@ -90,18 +90,19 @@ def function_facts(function: dict[str, Any], layer: dict[str, Any]) -> Facts:
         "memory": function["MemorySize"],
         "timeout": function["Timeout"],
         "layer": (len(function["Layers"]), layer["CompatibleRuntimes"], layer["CompatibleArchitectures"]),
-        "environment": {name: default(value) for name, value in function["Environment"]["Variables"].items()},
+        "environment": function["Environment"]["Variables"],
         "tracing": function["TracingConfig"]["Mode"],
         "log format": (logging["LogFormat"], logging["ApplicationLogLevel"], logging["SystemLogLevel"]),
     }
 
 
-PARAMETERS: dict[str, Any] = {}
-
-
-def default(value: Any) -> Any:
-    """Return what a value is when no parameter is given."""
-    return PARAMETERS[value["Ref"]]["Default"] if isinstance(value, dict) and "Ref" in value else value
+def with_defaults(value: Any, parameters: dict[str, Any]) -> Any:
+    """Return a template in which each parameter is what it is when none is given."""
+    if isinstance(value, dict):
+        if value.keys() == {"Ref"} and value["Ref"] in parameters:
+            return parameters[value["Ref"]]["Default"]
+        return {name: with_defaults(each, parameters) for name, each in value.items()}
+    return [with_defaults(each, parameters) for each in value] if isinstance(value, list) else value
 
 
 def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -111,15 +112,13 @@ def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 def template_facts(made: dict[str, Any], api: str, traced: bool | None) -> Facts:
     """Return the facts about a CloudFormation template."""
-    global PARAMETERS
-    PARAMETERS = made.get("Parameters", {})
-    resources = made["Resources"]
+    resources = with_defaults(made["Resources"], made.get("Parameters", {}))
     (function,), (layer,) = of_type(resources, "Lambda::Function"), of_type(resources, "Lambda::LayerVersion")
     (role,), (log_group,) = of_type(resources, "IAM::Role"), of_type(resources, "Logs::LogGroup")
     assert not role.get("ManagedPolicyArns")
     (policy,) = role["Policies"]
     facts = function_facts(function, layer) | {
-        "log retention": default(log_group["RetentionInDays"]),
+        "log retention": log_group["RetentionInDays"],
         "role": statements(policy["PolicyDocument"]),
         "trust": trusted(role["AssumeRolePolicyDocument"]),
         "permissions": sorted({permission(each) for each in of_type(resources, "Lambda::Permission")}),
@@ -166,7 +165,7 @@ def rest_api_facts(resources: dict[str, Any], traced: bool | None) -> tuple[Any,
         paths = rest_api["Body"]["paths"]
         routes = any_methods(paths)
         (stage,) = of_type(resources, "ApiGateway::Stage")
-        stages, traced = [default(stage["StageName"])], stage["TracingEnabled"]
+        stages, traced = [stage["StageName"]], stage["TracingEnabled"]
     else:
         parts = {name: each["Properties"]["PathPart"] for name, each in resources.items() if "Resource" in name}
         routes = {

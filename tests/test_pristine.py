@@ -2,11 +2,12 @@
 
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, VARIANTS, Bake, files
+from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, files
 from tests.machine import BIN
 from tests.parsers import PARSERS
 
@@ -59,6 +60,20 @@ def test_only_the_chosen_runtime_and_processor(variant: Path, request: pytest.Fi
         assert set(re.findall(r"python3\.\d+", text)) <= {runtime, "python3.10"}, path
         if path != "build.py":  # it maps both names to those that wheels have
             assert set(re.findall(r"\b(?:arm64|x86_64)\b", text)) <= {architecture}, path
+
+
+def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
+    """No file, word, dependency or make target of another."""
+    words = {
+        "sam": r"\bsam\b|\bSAM\b|template\.yaml|samconfig|aws-sam",
+        "serverless": r"(?i)osls|(?<!::)serverless|npm|npx|node_modules|\bsls\b|archives\.js",
+        "zip": r"deploy\.py|boto3==|\"boto3|make zip|--rollback|Console\b",
+    }
+    for deployer, api in product(words, CONTEXT["api"]):
+        for path, text in files(bake(deployer=deployer, api=api)).items():
+            for other, pattern in words.items():
+                if other != deployer:
+                    assert not re.search(pattern, text.replace("serverless-application-model", "")), (path, other)
 
 
 def test_git_would_take_every_file_of_the_template() -> None:
