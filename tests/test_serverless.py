@@ -1,5 +1,7 @@
 """serverless.yml under osls: packaging of every variant, and deployments to what stands in for AWS."""
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -170,8 +172,10 @@ def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
     with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
         module.write("# changed again\n")
     assert "Function code deployed" in deploy("deploy", "function", "-f", "api")
+    archive = (project / ".serverless" / "function.zip").read_bytes()
+    assert zipfile.ZipFile(io.BytesIO(archive)).read("items.py").endswith(b"# changed again\n")
     now = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
-    assert now["CodeSha256"] != first["CodeSha256"]
+    assert now["CodeSha256"] == base64.b64encode(hashlib.sha256(archive).digest()).decode()
 
     timestamp = re.search(r"Timestamp: (\d+)", deploy("deploy", "list"))[1]
     assert "rolled back" in deploy("rollback", "-t", timestamp)
