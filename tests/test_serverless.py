@@ -19,6 +19,7 @@ from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, li
 from tests.parsers import read_yaml
 from tests.sam import cfn_lint
 from tests.serverless import copy, node_modules, osls, template
+from tests.test_layer import build
 
 # osls writes a DependsOn also where a reference says the same.
 KNOWN = {"W3005"}
@@ -172,8 +173,8 @@ def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
     with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
         module.write("# changed again\n")
     assert "Function code deployed" in deploy("deploy", "function", "-f", "api")
-    archive = (project / ".serverless" / "function.zip").read_bytes()
-    assert zipfile.ZipFile(io.BytesIO(archive)).read("items.py").endswith(b"# changed again\n")
+    assert build(project, "zip").returncode == 0
+    archive = (project / "dist" / "function.zip").read_bytes()  # equal bytes for equal code
     now = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
     assert now["CodeSha256"] == base64.b64encode(hashlib.sha256(archive).digest()).decode()
 
