@@ -47,9 +47,9 @@ def main() -> None:
         shutil.rmtree(target, ignore_errors=True)
         shutil.rmtree(project / "package" / "python")
         measured = {
-            "build.py layer": seconds(sys.executable, "build.py", "layer", cwd=project),
+            "build.py layer": seconds(sys.executable, "scripts/build.py", "layer", cwd=project),
             "pip install --target": seconds(*pip, cwd=project),
-            "build.py layer, no change": seconds(sys.executable, "build.py", "layer", cwd=project),
+            "build.py layer, no change": seconds(sys.executable, "scripts/build.py", "layer", cwd=project),
         }
         for name, value in measured.items():
             if round_ >= 0:

@@ -42,7 +42,7 @@ def make_functions(runtime: str, folder: Path = CACHE / "bench") -> list[Functio
     folder.mkdir(parents=True)
     answers = {"runtime": runtime, "architecture": ARCHITECTURE, "build_layer": True}
     project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder)))
-    subprocess.run([sys.executable, "build.py", "zip"], cwd=project, check=True)
+    subprocess.run([sys.executable, "scripts/build.py", "zip"], cwd=project, check=True)
     for name in ("function", "layer"):
         shutil.unpack_archive(project / "dist" / f"{name}.zip", folder / "project" / name)
     without = folder / "project without bytecode"

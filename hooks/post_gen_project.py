@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 DEPLOY = {"sam": "sam build && sam deploy --guided", "serverless": "npm ci && npx osls deploy", "zip": "make deploy"}
-LATER = "package/ is not built yet: run `python build.py layer` in the project, or `make layer`."
+LATER = "package/ is not built yet: run `python scripts/build.py layer` in the project, or `make layer`."
 
 
 def building(answers: dict[str, object]) -> bool:
@@ -31,7 +31,7 @@ def updating(answers: dict[str, object], project: Path) -> bool:
 
 def build_layer() -> bool:
     """Let the project's own build.py fill package/, and say whether it did."""
-    command = [sys.executable, "build.py", "layer"]
+    command = [sys.executable, "scripts/build.py", "layer"]
     # Nothing here asks a question, and the folder is to hold what is rendered and the layer.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     try:

@@ -23,7 +23,7 @@ def call(self, operation, parameters):
     return make(self, operation, parameters)
 BaseClient._make_api_call = call
 sys.argv = [script, *arguments]
-sys.path.insert(0, ".")
+sys.path.insert(0, "scripts")
 runpy.run_path(script, run_name="__main__")
 """
 
@@ -54,7 +54,7 @@ class Deploy:
         """Run deploy.py, and return what it says; the calls that it makes are in `calls`."""
         self.log.write_text("", encoding="utf-8")
         variables = clean_environment(self.folder.parent / "home", Path(sys.executable).parent, **self.aws.environment)
-        command = [sys.executable, "-B", "-c", RECORDER, self.log, "deploy.py", *arguments]
+        command = [sys.executable, "-B", "-c", RECORDER, self.log, "scripts/deploy.py", *arguments]
         result = subprocess.run(
             command,
             cwd=self.folder,

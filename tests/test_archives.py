@@ -119,7 +119,7 @@ def test_equal_input_equal_bytes(project: Path, tmp_path: Path) -> None:
         for path in other.rglob("*"):
             os.utime(path, (date, date))
         result = subprocess.run(
-            [sys.executable, "build.py", "zip"],
+            [sys.executable, "scripts/build.py", "zip"],
             cwd=other,
             env=os.environ | {"TZ": zone, "PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": "0"},
             umask=umask,
@@ -173,7 +173,7 @@ def test_interrupted_run_leaves_no_half_archive(project: Path) -> None:
     """Under the final names there are whole archives, or none."""
     for moment in (0.15, 0.3, 0.45, 0.6):
         shutil.rmtree(project / "dist", ignore_errors=True)
-        process = subprocess.Popen([sys.executable, "build.py", "zip"], cwd=project, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "scripts/build.py", "zip"], cwd=project, stdout=subprocess.DEVNULL)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -204,7 +204,10 @@ def test_killed_build_leaves_a_whole_layer(bake: Bake, tmp_path: Path) -> None:
     assert old != new
     for moment in range(10):
         process = subprocess.Popen(
-            [sys.executable, "build.py", "layer"], cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "scripts/build.py", "layer"],
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(duration * (moment + 0.5) / 10)
         process.send_signal(signal.SIGKILL)

@@ -17,7 +17,7 @@ from tests.test_layer import build
 from tests.wheels import make_sdist, make_wheel
 
 TARGET = "python3.13 on arm64"
-VERSION = "ask for another version or package in pyproject.toml, then `python build.py lock`"
+VERSION = "ask for another version or package in pyproject.toml, then `python scripts/build.py lock`"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_hash_mismatch(project: Path) -> None:
     lock(project, re.sub(r"sha256:\w{8}", "sha256:00000000", text))
     sentence = (
         "other is not the file that was locked: find out why, or lock what is there now "
-        "with `python build.py lock --upgrade`"
+        "with `python scripts/build.py lock --upgrade`"
     )
     refused(project, sentence, UV_NO_VERIFY_HASHES="1")
 
@@ -118,7 +118,7 @@ def test_hash_mismatch(project: Path) -> None:
 def test_lock_without_hashes(project: Path) -> None:
     """A lock that somebody typed is not one."""
     lock(project, "fine==1.0\n")
-    refused(project, "fine is pinned without a hash; `python build.py lock` writes them")
+    refused(project, "fine is pinned without a hash; `python scripts/build.py lock` writes them")
 
 
 def test_unknown_package(project: Path) -> None:
@@ -179,7 +179,7 @@ def test_full_disk(project: Path) -> None:
     before = content(project)
     small_disk = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=1m tmpfs .build && exec "$@"', "sh"]
     result = subprocess.run(
-        [*small_disk, sys.executable, "build.py", "layer"],
+        [*small_disk, sys.executable, "scripts/build.py", "layer"],
         cwd=project,
         env=os.environ | settings(project),
         capture_output=True,
@@ -192,7 +192,7 @@ def test_full_disk(project: Path) -> None:
 
 def test_layer_over_the_limit(project: Path) -> None:
     """More than Lambda unpacks is refused here, not after the upload; the largest packages are named."""
-    script = project / "build.py"
+    script = project / "scripts" / "build.py"
     text = script.read_text(encoding="utf-8")
     assert "UNZIPPED_LIMIT = 250 * MIB" in text
     script.write_text(text.replace("UNZIPPED_LIMIT = 250 * MIB", "UNZIPPED_LIMIT = 2 * MIB"), encoding="utf-8")

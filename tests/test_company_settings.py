@@ -123,15 +123,15 @@ def test_proxy(project: Path, index: Server) -> None:
 
 
 @pytest.fixture
-def with_uv(bake: Bake) -> ModuleType:
-    """Return a project's module with_uv."""
-    spec = importlib.util.spec_from_file_location("with_uv", bake() / "with_uv.py")
+def run_uv(bake: Bake) -> ModuleType:
+    """Return a project's module run_uv."""
+    spec = importlib.util.spec_from_file_location("run_uv", bake() / "scripts" / "run_uv.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_precedence(with_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precedence(run_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable wins over the section for installing, that over the global one, a user's file over the machine's."""
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
@@ -145,9 +145,9 @@ def test_precedence(with_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("PIP_TRUSTED_HOST", "one two")
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    settings = with_uv.pip_settings()
+    settings = run_uv.pip_settings()
     assert (settings["index-url"], settings["timeout"], settings["trusted-host"]) == ("https://user", "3", "one two")
-    assert with_uv.uv_settings() == {
+    assert run_uv.uv_settings() == {
         "SSL_CERT_FILE": "/machine.pem",
         "UV_INSECURE_HOST": "one two",
         "UV_DEFAULT_INDEX": "https://user",
@@ -156,9 +156,9 @@ def test_precedence(with_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.Mon
         **({"UV_FIND_LINKS": settings["find-links"].strip()} if "find-links" in settings else {}),
     }
     monkeypatch.setenv("UV_INDEX", "https://own")
-    assert set(with_uv.uv_settings()) == {"SSL_CERT_FILE", "UV_INSECURE_HOST"}
+    assert set(run_uv.uv_settings()) == {"SSL_CERT_FILE", "UV_INSECURE_HOST"}
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    assert with_uv.pip_settings() == {"trusted-host": "one two", "config-file": os.devnull}
+    assert run_uv.pip_settings() == {"trusted-host": "one two", "config-file": os.devnull}
 
 
 def test_private_uv_despite_settings_of_pip(bare: Path, tmp_path: Path) -> None:

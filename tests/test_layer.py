@@ -15,13 +15,13 @@ from tests.conftest import ROOT, Bake
 from tests.machine import ARCHITECTURE, BIN, RUNTIMES, UV, clean_environment, interpreter
 from tests.parsers import read_toml
 
-LATER = "package/ is not built yet: run `python build.py layer`"
+LATER = "package/ is not built yet: run `python scripts/build.py layer`"
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}
 
 
 def build(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the project's build.py with this Python, whatever the project's runtime is."""
-    command = [sys.executable, "build.py", *arguments]
+    command = [sys.executable, "scripts/build.py", *arguments]
     return subprocess.run(command, cwd=project, env=os.environ | environment, capture_output=True, encoding="utf-8")
 
 
@@ -80,11 +80,11 @@ def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
     (project / "package" / "python" / "fastapi" / "routing.py").unlink()
     lost = build(project, "layer", "--check")
     assert (lost.returncode, "out of date (files)" in lost.stderr) == (1, True)
-    assert "python build.py layer" in lost.stderr
+    assert "python scripts/build.py layer" in lost.stderr
     assert build(project, "layer").returncode == 0
     assert (project / "package" / "python" / "fastapi" / "routing.py").exists()
 
-    script = project / "build.py"
+    script = project / "scripts" / "build.py"
     script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
     assert "out of date (runtime)" in build(project, "layer", "--check").stderr
     with (project / "app" / "requirements.txt").open("a") as lock:

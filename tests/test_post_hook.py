@@ -33,7 +33,8 @@ def test_when_to_be_silent(tmp_path: Path) -> None:
 def test_failed_build_is_said(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However build.py ends, the hook goes on."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "build.py").write_text(code, encoding="utf-8")
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "build.py").write_text(code, encoding="utf-8")
     assert not post_gen_project.build_layer()
     assert post_gen_project.LATER in post_gen_project.summary(GOOD, tmp_path, built=False)
 
@@ -50,7 +51,8 @@ def test_next_command_is_that_of_the_readme(deployer: str, tmp_path: Path, bake:
 def test_successful_build_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the layer built there is nothing to finish."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "build.py").write_text("import sys; assert sys.argv[1:] == ['layer']", encoding="utf-8")
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "build.py").write_text("import sys; assert sys.argv[1:] == ['layer']", encoding="utf-8")
     assert post_gen_project.build_layer()
     assert post_gen_project.LATER not in post_gen_project.summary(GOOD, tmp_path, built=True)
 

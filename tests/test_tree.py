@@ -9,17 +9,18 @@ from cookiecutter.main import cookiecutter
 from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 
 TREE = """
-    .gitignore .python-version Makefile README.md build.py invoke.py pyproject.toml requirements-dev.txt with_uv.py
+    .gitignore .python-version Makefile README.md pyproject.toml requirements-dev.txt
     app/gateway.py app/items.py app/main.py app/middleware.py app/requirements.txt app/settings.py
     events/get-item.json
     package/README.md
+    scripts/build.py scripts/invoke.py scripts/run_uv.py
     tests/conftest.py tests/test_gateway.py tests/test_handler.py tests/test_items.py tests/test_main.py
     tests/test_project.py
 """.split()
 OF_DEPLOYER = {
     "sam": ["samconfig.toml", "template.yaml"],
-    "serverless": ["archives.js", "package-lock.json", "package.json", "serverless.yml"],
-    "zip": ["deploy.py", "tests/test_deploy.py"],
+    "serverless": ["package-lock.json", "package.json", "scripts/archives.js", "serverless.yml"],
+    "zip": ["scripts/deploy.py", "tests/test_deploy.py"],
 }
 
 

@@ -200,7 +200,7 @@ def test_sam_init(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     project = tmp_path / "output" / "orders-api"
-    assert 'RUNTIME = "python3.12"' in (project / "build.py").read_text(encoding="utf-8")
+    assert 'RUNTIME = "python3.12"' in (project / "scripts" / "build.py").read_text(encoding="utf-8")
 
 
 def test_text_on_the_command_line_is_rendered(tmp_path: Path) -> None:

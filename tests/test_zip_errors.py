@@ -94,7 +94,7 @@ botocore.client.BaseClient._make_api_call = failed
         ),
         ([], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Unable to locate credentials"),
         ([], {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "Could not connect to the endpoint URL"),
-        (["--rollback"], {}, "orders-api is not deployed in us-east-1; `python deploy.py` deploys it"),
+        (["--rollback"], {}, "orders-api is not deployed in us-east-1; `python scripts/deploy.py` deploys it"),
     ],
 )
 def test_errors(arguments: list[str], environment: dict[str, str], sentence: str, deploy: Deploy) -> None:
@@ -115,8 +115,10 @@ def test_build_error(deploy: Deploy) -> None:
 
 def test_large_archives_go_through_a_bucket(deploy: Deploy) -> None:
     """Over what a call takes, a bucket is asked for, by name of the archive; with one it is used."""
-    code = (deploy.folder / "build.py").read_text(encoding="utf-8")
-    (deploy.folder / "build.py").write_text(code.replace("UPLOAD_LIMIT = 50 * MIB", "UPLOAD_LIMIT = 3 * MIB"))
+    code = (deploy.folder / "scripts" / "build.py").read_text(encoding="utf-8")
+    (deploy.folder / "scripts" / "build.py").write_text(
+        code.replace("UPLOAD_LIMIT = 50 * MIB", "UPLOAD_LIMIT = 3 * MIB")
+    )
     said = deploy(code=1)
     assert "dist/layer.zip has 4 MB, and over 3 it goes through a bucket of yours in us-east-1; for example" in said
     deploy.aws.client("s3").create_bucket(Bucket="mine")
@@ -133,7 +135,8 @@ def test_without_boto3(deploy: Deploy) -> None:
     result = subprocess.run(command, cwd=deploy.folder, capture_output=True, encoding="utf-8")
     assert result.returncode == 1
     assert result.stderr == (
-        "deploy.py: boto3 is not installed here; `python build.py venv`, then run this with the Python of .venv.\n"
+        "deploy.py: boto3 is not installed here; `python scripts/build.py venv`, then run this with the Python of "
+        ".venv.\n"
     )
 
 

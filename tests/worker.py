@@ -88,5 +88,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
-    sys.path[:] = [str(here), str(Path(sys.argv[1]).parent), *sys.path[1:]]
+    sys.path[:] = [str(here), str(Path(sys.argv[1]).parent / "scripts"), *sys.path[1:]]
     main()

@@ -25,7 +25,7 @@ def test_one_runtime_everywhere() -> None:
 
 
 def test_layer_fits_the_lock() -> None:
-    """A layer that is built is that of the lock; `python build.py layer` brings it up to date."""
+    """A layer that is built is that of the lock; `python scripts/build.py layer` brings it up to date."""
     assert build.stale(could_compile=False) in (None, "package/python is not built")
 
 

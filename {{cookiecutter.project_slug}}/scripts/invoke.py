@@ -1,4 +1,4 @@
-"""Calls the Lambda handler in this process: `python invoke.py events/get-item.json` prints status, headers and body."""
+"""Call the Lambda handler in this process: `python scripts/invoke.py events/get-item.json` prints the response."""
 
 import argparse
 import base64
@@ -9,7 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Context:

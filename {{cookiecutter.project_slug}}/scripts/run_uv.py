@@ -11,25 +11,26 @@ import sys
 from functools import cache
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent
+PROJECT = Path(__file__).resolve().parent.parent
 UV_VENV = PROJECT / ".uv"
 # The first with all the options that build.py uses.
 LOWEST_UV = (0, 8)
 
 NO_NETWORK = r"error sending request|dns error|Connection refused|Network is unreachable|timed out|tcp connect error"
-OTHER_VERSION = "ask for another version or package in pyproject.toml, then `python build.py lock`"
+OTHER_VERSION = "ask for another version or package in pyproject.toml, then `python scripts/build.py lock`"
 # What uv says, and what to do about it: {0} is the package, {1} what is built for.
 REASONS = {
     r"[Hh]ash mismatch for `([^`=]+)": "{0} is not the file that was locked: find out why, or lock what is there now "
-    "with `python build.py lock --upgrade`",
-    r"must have a hash.*?: ([\w.-]+)": "{0} is pinned without a hash; `python build.py lock` writes them",
+    "with `python scripts/build.py lock --upgrade`",
+    r"must have a hash.*?: ([\w.-]+)": "{0} is pinned without a hash; `python scripts/build.py lock` writes them",
     r"Because ([\w.-]+?)(?:==\S+)? has no usable wheels": "{0} is published as source only, and Lambda needs a wheel; "
     + OTHER_VERSION,
     r"Because ([\w.-]+?)(?:==\S+)? has no wheels.*platform": "{0} has no wheel for {1}, or only for a newer glibc; "
     + OTHER_VERSION,
     r"Because ([\w.-]+?)(?:==\S+)? has no wheels": "{0} has no wheel for {1}; " + OTHER_VERSION,
     r"Because ([\w.-]+?)(?:==\S+)? was not found": "{0} was not found; is the name right, and the index it comes from?",
-    r"Because there is no version of ([\w.-]+)": "that version of {0} is not there; `python build.py lock` picks one",
+    r"Because there is no version of ([\w.-]+)": "that version of {0} is not there; `python scripts/build.py lock` "
+    "picks one",
     r"(No space left on device)": "the disk is full; free some space and try again",
     f"({NO_NETWORK})": "there is no network, and uv's cache lacks something; try again with a network",
 }

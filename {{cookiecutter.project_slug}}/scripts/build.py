@@ -1,12 +1,12 @@
-"""Builds what is deployed: `python build.py layer` fills package/ with the dependencies, for Lambda.
+"""Builds what is deployed: `python scripts/build.py layer` fills package/ with the dependencies, for Lambda.
 
-It needs nothing but Python 3.10 or newer. uv does the work (see with_uv.py), since it picks wheels for a Python and a
+It needs nothing but Python 3.10 or newer. uv does the work (see run_uv.py), since it picks wheels for a Python and a
 processor other than those of this machine.
 
-    python build.py layer   build package/python from app/requirements.txt (--check only says whether that is needed)
-    python build.py zip     write dist/function.zip and dist/layer.zip, equal bytes for equal input (--output FOLDER)
-    python build.py lock    pin what pyproject.toml asks for, with hashes (--upgrade takes the newest)
-    python build.py venv    make .venv for tests and local runs, from requirements-dev.txt
+    python scripts/build.py layer   build package/python from app/requirements.txt (--check only compares)
+    python scripts/build.py zip     write dist/function.zip and dist/layer.zip (--output FOLDER)
+    python scripts/build.py lock    pin what pyproject.toml asks for, with hashes (--upgrade takes the newest)
+    python scripts/build.py venv    make .venv for tests and local runs, from requirements-dev.txt
 """
 
 import argparse
@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from with_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
+from run_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
 
 {% if cookiecutter.__sam %}
 # What template.yaml deploys; tests/test_project.py holds the two together.
@@ -47,7 +47,7 @@ MIB = 1024 * 1024
 UNZIPPED_LIMIT = 250 * MIB  # function and layers together
 UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
 
-PROJECT = Path(__file__).resolve().parent
+PROJECT = Path(__file__).resolve().parent.parent
 APP = PROJECT / "app"
 LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
@@ -121,7 +121,7 @@ def build_layer() -> None:
             compile_bytecode(python, fresh, "/opt/python", PYTHONNODEBUGRANGES="1")
         else:
             say(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long;")
-            say(f"`uv python install {PYTHON}`, then `python build.py layer`, mends that.")
+            say(f"`uv python install {PYTHON}`, then `python scripts/build.py layer`, mends that.")
         report_size(fresh)
         (fresh / RECORD).write_text(json.dumps(record(fresh, python is not None), indent=2) + "\n", encoding="utf-8")
         swap(fresh, LAYER, scratch / "old")
@@ -241,7 +241,7 @@ def stale(could_compile: bool) -> str | None:
 def check_layer() -> None:
     """Raise BuildError unless package/python is what app/requirements.txt asks for."""
     if reason := stale(could_compile=False):
-        raise BuildError(f"{reason}: run `python build.py layer`")
+        raise BuildError(f"{reason}: run `python scripts/build.py layer`")
     say("package/ is up to date.")
 
 
@@ -301,7 +301,7 @@ def write_locks(upgrade: bool) -> None:
     """
     compile_lock = [
         *("pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", LOWEST_PYTHON),
-        *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python build.py lock"),
+        *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python scripts/build.py lock"),
         *(["--upgrade"] if upgrade else []),
     ]
     layer_lock = LOCK.relative_to(PROJECT).as_posix()
