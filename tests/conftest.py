@@ -1,5 +1,6 @@
 """Fixtures: `bake` renders the template, `variant` gives each named set of answers in turn."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from allpairspy import AllPairs
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.aws import Aws
@@ -114,24 +116,35 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def bake(cookies_session: object) -> Bake:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of this run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: object, shared: Path) -> Bake:
     """Return a function that renders the template and returns the project; equal answers share one project.
 
     Values are taken as if typed at the prompts: they are not rendered themselves. The layer is not built unless asked.
     """
-    baked: dict[str, Path] = {}
 
     def bake(**answers: object) -> Path:
         unknown = set(answers) - set(QUESTIONS)
         assert not unknown, f"cookiecutter.json has no question {unknown}"
         answers = {"build_layer": False} | {name: typed(value) for name, value in answers.items()}
-        key = json.dumps(answers, sort_keys=True)
-        if key not in baked:
-            result = cookies_session.bake(extra_context=answers)
-            assert result.exception is None, result.exception
-            assert result.exit_code == 0
-            baked[key] = result.project_path
-        return baked[key]
+        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:16]
+        target = shared / "bakes" / key
+        target.parent.mkdir(exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not target.exists():
+                result = cookies_session.bake(extra_context=answers)
+                assert result.exception is None, result.exception
+                assert result.exit_code == 0
+                # pytest-cookies deletes its folders when this worker ends, and others may go on.
+                result.project_path.parent.rename(target)
+        (project,) = target.iterdir()
+        return project
 
     return bake
 
