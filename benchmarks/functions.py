@@ -21,8 +21,8 @@ from tests.machine import ARCHITECTURE, CACHE, UV, interpreter  # noqa: E402
 
 APPS = Path(__file__).resolve().parent / "apps"
 REALISTIC = APPS / "realistic"
-# What the realistic application needs besides FastAPI and Mangum, as it stands in pyproject.toml.
-NEEDS = {"jinja2": ">=3.1,<4", "pydantic-settings": ">=2.10,<3", "python-multipart": ">=0.0.20"}
+# What the realistic application needs besides FastAPI and Mangum.
+NEEDS = ["jinja2==3.1.6", "pydantic-settings==2.16.3", "python-multipart==0.0.34"]
 POWERTOOLS = "aws-lambda-powertools==3.37.0"
 QUICKSTART = "requests==2.34.2"
 
@@ -74,7 +74,7 @@ def make_realistic(runtime: str, folder: Path = CACHE / "bench realistic") -> li
     subprocess.run([sys.executable, "scripts/build.py", "lock"], cwd=project, check=True)
     unpack(project, folder / "project")
     code = tutorial_way(folder / "tutorial code")
-    # The versions are the project's, to the last dependency.
+    # Each package has the version that the project has locked.
     locked = re.findall(r"^[\w.-]+==[^\\\n]+", lock_of(project), re.MULTILINE)
     (folder / "versions.txt").write_text("\n".join(locked), encoding="utf-8")
     packages = ["--constraint", str(folder / "versions.txt"), "fastapi", "mangum", "uvicorn", *NEEDS]
@@ -91,9 +91,9 @@ def add_realistic(project: Path) -> None:
     """Put the realistic application in the place of the example in a rendered project."""
     (project / "app" / "items.py").unlink()
     shutil.copytree(REALISTIC / "shop", project / "app" / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    replace(project / "app" / "main.py", {"import items\n": "import shop\n"})
-    replace(project / "app" / "main.py", {"app.include_router(items.router)\n": "shop.add_to(app)\n"})
-    more = "".join(f'    "{name}{versions}",\n' for name, versions in NEEDS.items())
+    lines = {"import items\n": "import shop\n", "app.include_router(items.router)\n": "shop.add_to(app)\n"}
+    replace(project / "app" / "main.py", lines)
+    more = "".join(f'    "{need}",\n' for need in NEEDS)
     replace(project / "pyproject.toml", {"dependencies = [\n": f"dependencies = [\n{more}"})
 
 

@@ -1,5 +1,4 @@
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -7,12 +6,6 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from shop.models.common import Address, Model, Name, PageInfo, Timestamps
 
 Email = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
-
-
-class Tier(StrEnum):
-    BASIC = "basic"
-    SILVER = "silver"
-    GOLD = "gold"
 
 
 class Contact(Model):
@@ -32,11 +25,6 @@ class Consent(Model):
         return self
 
 
-class Loyalty(Model):
-    tier: Tier = Tier.BASIC
-    points: int = Field(default=0, ge=0)
-
-
 class CustomerCreate(Model):
     name: Name
     contact: Contact
@@ -52,7 +40,6 @@ class CustomerUpdate(Model):
 
 class Customer(CustomerCreate, Timestamps):
     customer_id: int
-    loyalty: Loyalty = Loyalty()
 
     @field_validator("customer_id")
     @classmethod

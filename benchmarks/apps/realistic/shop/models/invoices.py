@@ -38,13 +38,3 @@ class Invoice(Model):
 
 class InvoicePage(PageInfo):
     items: list[Invoice]
-
-
-class CreditNoteCreate(Model):
-    reason: Name
-    amount: Money
-
-
-class CreditNote(CreditNoteCreate):
-    invoice_id: int
-    dated: date

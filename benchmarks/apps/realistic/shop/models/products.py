@@ -2,7 +2,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, StringConstraints, computed_field, model_validator
+from pydantic import Field, StringConstraints, computed_field, model_validator
 
 from shop.models.common import Model, Money, Name, PageInfo, Sku, Timestamps
 
@@ -29,11 +29,6 @@ class Dimensions(Model):
     weight_g: int = Field(gt=0)
 
 
-class Image(Model):
-    url: HttpUrl
-    alt: Name
-
-
 class Stock(Model):
     on_hand: int = Field(default=0, ge=0)
     reserved: int = Field(default=0, ge=0)
@@ -49,11 +44,6 @@ class Stock(Model):
     def availability(self) -> Availability:
         free = self.on_hand - self.reserved
         return Availability.SOLD_OUT if free == 0 else Availability.LAST_ITEMS if free < 5 else Availability.IN_STOCK
-
-
-class StockChange(Model):
-    by: int
-    reason: Name
 
 
 class Variant(Model):
@@ -73,14 +63,12 @@ class ProductCreate(Model):
     description: Annotated[str, StringConstraints(max_length=2000)] = ""
     category: str
     dimensions: Dimensions | None = None
-    images: list[Image] = []
     variants: list[Variant] = Field(min_length=1)
 
 
 class ProductUpdate(Model):
     name: Name | None = None
     description: Annotated[str, StringConstraints(max_length=2000)] | None = None
-    images: list[Image] | None = None
 
 
 class Product(ProductCreate, Timestamps):

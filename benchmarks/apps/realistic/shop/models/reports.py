@@ -10,13 +10,3 @@ class StatusCount(Model):
 class SalesReport(Model):
     turnover: Money
     by_status: list[StatusCount]
-
-
-class StockWarning(Model):
-    sku: str
-    name: str
-    left: int
-
-
-class StockReport(Model):
-    warnings: list[StockWarning]

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 
 from shop.dependencies import AppStore, PageRequest, require_staff
 from shop.models.common import Address, Message
-from shop.models.customers import Customer, CustomerCreate, CustomerPage, CustomerUpdate, Loyalty
+from shop.models.customers import Customer, CustomerCreate, CustomerPage, CustomerUpdate
 from shop.models.orders import Order
 
 router = APIRouter(prefix="/customers", tags=["customers"], responses={404: {"model": Message}})
@@ -53,11 +53,6 @@ async def delete_customer(customer: Found, store: AppStore) -> Response:
 @router.get("/{customer_id}/addresses")
 async def list_addresses(customer: Found) -> list[Address]:
     return customer.addresses
-
-
-@router.get("/{customer_id}/loyalty")
-async def read_loyalty(customer: Found) -> Loyalty:
-    return customer.loyalty
 
 
 @router.get("/{customer_id}/orders")

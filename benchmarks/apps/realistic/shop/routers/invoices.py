@@ -1,11 +1,10 @@
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
 
-from shop.dependencies import AppStore, PageRequest, require_staff
+from shop.dependencies import AppStore, PageRequest
 from shop.models.common import Message
-from shop.models.invoices import CreditNote, CreditNoteCreate, Invoice, InvoicePage, InvoiceStatus
+from shop.models.invoices import Invoice, InvoicePage
 
 router = APIRouter(prefix="/invoices", tags=["invoices"], responses={404: {"model": Message}})
 
@@ -28,9 +27,3 @@ async def list_invoices(store: AppStore, paging: PageRequest) -> InvoicePage:
 @router.get("/{invoice_id}")
 async def read_invoice(invoice: Found) -> Invoice:
     return invoice
-
-
-@router.post("/{invoice_id}/credit-notes", status_code=201, dependencies=[Depends(require_staff)])
-async def create_credit_note(invoice: Found, note: CreditNoteCreate) -> CreditNote:
-    invoice.status = InvoiceStatus.CREDITED
-    return CreditNote(invoice_id=invoice.invoice_id, dated=date(2026, 1, 4), **note.model_dump())

@@ -12,8 +12,6 @@ from shop.models.products import (
     ProductUpdate,
     Review,
     ReviewCreate,
-    Stock,
-    StockChange,
 )
 
 router = APIRouter(prefix="/products", tags=["products"], responses={404: {"model": Message}})
@@ -59,13 +57,6 @@ async def update_product(product: Found, update: ProductUpdate, store: AppStore)
 async def change_price(product: Found, change: PriceChange) -> list[PriceChange]:
     product.prices.append(change)
     return product.prices
-
-
-@router.post("/{product_id}/stock", dependencies=[Depends(require_staff)])
-async def change_stock(product: Found, change: StockChange) -> Stock:
-    variant = product.variants[0]
-    variant.stock = Stock(on_hand=max(variant.stock.on_hand + change.by, 0))
-    return variant.stock
 
 
 @router.get("/{product_id}/reviews")

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 
 from shop.dependencies import AppStore, require_staff
 from shop.models.common import Money
-from shop.models.reports import SalesReport, StatusCount, StockReport, StockWarning
+from shop.models.reports import SalesReport, StatusCount
 
 router = APIRouter(prefix="/reports", tags=["reports"], dependencies=[Depends(require_staff)])
 
@@ -16,15 +16,3 @@ async def report_sales(store: AppStore) -> SalesReport:
     turnover = sum((order.totals.due.amount for order in store.orders.values()), Decimal(0))
     by_status = [StatusCount(status=status, orders=orders) for status, orders in counts.items()]
     return SalesReport(turnover=Money(amount=turnover), by_status=by_status)
-
-
-@router.get("/stock")
-async def report_stock(store: AppStore) -> StockReport:
-    variants = [(product, variant) for product in store.products.values() for variant in product.variants]
-    return StockReport(
-        warnings=[
-            StockWarning(sku=variant.sku, name=product.name, left=variant.stock.on_hand)
-            for product, variant in variants
-            if variant.stock.on_hand < 5
-        ]
-    )
