@@ -39,7 +39,7 @@ class Stock(Model):
             raise ValueError("no more can be reserved than there is")
         return self
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def availability(self) -> Availability:
         free = self.on_hand - self.reserved
