@@ -18,7 +18,7 @@ test-all: .venv/test ## the same, and the own tests and lint of a project for ea
 	@$(BIN)/python -B -m pytest --all-projects $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
-	@for name in cold_start warm_request build_time tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
+	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B tests/lock.py

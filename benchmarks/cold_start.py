@@ -20,11 +20,11 @@ from tests.machine import interpreter
 WARM = 5
 
 
-def start(function: Function, python: Path) -> dict[str, float]:
-    """Start a function, send it requests, and return what it took: milliseconds and MiB."""
+def start(function: Function, python: Path, path: str) -> dict[str, float]:
+    """Start a function, send it requests of a path, and return what it took: milliseconds and MiB."""
     with Emulator(python, function.task, function.layer, function.handler) as emulator:
         for _ in range(1 + WARM):
-            answer = emulator.invoke(http_api("/items/42" if "bare" not in function.name else "/"))
+            answer = emulator.invoke(http_api(path))
             assert answer["statusCode"] == 200, answer
         peak = max(map(peak_mib, children(emulator.process.pid)))
         time.sleep(0.02)
@@ -33,6 +33,24 @@ def start(function: Function, python: Path) -> dict[str, float]:
     emulator.log.unlink()
     first, *later = requests
     return {"init": init, "first": first, "init+first": init + first, "warm": median(later), "memory": peak}
+
+
+def measure(functions: list[Function], python: Path, rounds: int, path: str) -> dict[str, dict[str, list[float]]]:
+    """Start each function once a round, and return what each start took, by the function's name."""
+    figures: dict[str, dict[str, list[float]]] = {function.name: {} for function in functions}
+    for round_ in range(-1, rounds):
+        print(f"\rround {max(round_, 0) + 1} of {rounds} ", end="", flush=True)
+        for function in random.sample(functions, len(functions)):
+            for name, value in start(function, python, path).items():
+                if round_ >= 0:  # the first round only fills the system's caches
+                    figures[function.name].setdefault(name, []).append(value)
+    print("\n")
+    return figures
+
+
+def medians_of(figures: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    """Return the median of what was measured."""
+    return {name: {of: round(median(values), 2) for of, values in of_name.items()} for name, of_name in figures.items()}
 
 
 def children(pid: int) -> list[int]:
@@ -62,25 +80,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()
     functions = make_functions(options.runtime)
-    python = interpreter(options.runtime)
-    figures: dict[str, dict[str, list[float]]] = {function.name: {} for function in functions}
-    for round_ in range(-1, options.rounds):
-        print(f"\rround {max(round_, 0) + 1} of {options.rounds} ", end="", flush=True)
-        for function in random.sample(functions, len(functions)):
-            for name, value in start(function, python).items():
-                if round_ >= 0:  # the first round only fills the system's caches
-                    figures[function.name].setdefault(name, []).append(value)
+    figures = measure(functions, interpreter(options.runtime), options.rounds, "/items/42")
     sizes = {function.name: zipped_mib(function.task, function.layer) for function in functions}
-    print("\n")
     table(figures, sizes)
     ours = figures["this project"]
     ratios = {f"{of} / {name}": ratio(ours[of], figures[name][of]) for of, name in TARGETS}
     for (of, name), target in TARGETS.items():
         middle, low, high = ratios[f"{of} / {name}"]
         print(f"{of} against {name}: {middle} ({low} to {high}), target {target}")
-    medians = {
-        name: {of: round(median(values), 2) for of, values in of_name.items()} for name, of_name in figures.items()
-    }
+    medians = medians_of(figures)
     results = {"machine": machine(options.runtime), "rounds": options.rounds, "ratios": ratios, "medians": medians}
     write("cold_start", results | {"zipped MiB": sizes})
     plot(figures)

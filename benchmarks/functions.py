@@ -20,6 +20,9 @@ sys.path.insert(0, str(ROOT))
 from tests.machine import ARCHITECTURE, CACHE, UV, interpreter  # noqa: E402
 
 APPS = Path(__file__).resolve().parent / "apps"
+REALISTIC = APPS / "realistic"
+# What the realistic application needs besides FastAPI and Mangum.
+NEEDS = ["jinja2==3.1.6", "pydantic-settings==2.16.3", "python-multipart==0.0.34"]
 POWERTOOLS = "aws-lambda-powertools==3.37.0"
 QUICKSTART = "requests==2.34.2"
 
@@ -35,23 +38,16 @@ class Function(NamedTuple):
 
 def make_functions(runtime: str, folder: Path = CACHE / "bench") -> list[Function]:
     """Build every function anew for a runtime, and return them, the project first."""
-    python = interpreter(runtime)
-    if python is None:
-        sys.exit(f"{runtime} is needed; `uv python install {runtime.removeprefix('python')}`")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    answers = {"runtime": runtime, "architecture": ARCHITECTURE, "build_layer": True}
-    project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder)))
-    subprocess.run([sys.executable, "scripts/build.py", "zip"], cwd=project, check=True)
-    for name in ("function", "layer"):
-        shutil.unpack_archive(project / "dist" / f"{name}.zip", folder / "project" / name)
+    python = needed(runtime)
+    project = render(runtime, folder)
+    unpack(project, folder / "project")
     without = folder / "project without bytecode"
     shutil.copytree(folder / "project", without, ignore=shutil.ignore_patterns("__pycache__"))
     # Without bytecode Pydantic 1 costs most of all, so a build that leaves it out hides a part of what bytecode is for.
     plain = folder / "project without bytecode and savings"
     shutil.copytree(without, plain)
     drop_savings(plain / "function" / "main.py")
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (project / "app" / "requirements.txt").read_text(), re.MULTILINE))
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", lock_of(project), re.MULTILINE))
     fastapi = [f"{name}=={pins[name]}" for name in ("fastapi", "mangum")]
     # Plain pip compiles, but no packaging keeps the dates that its bytecode depends on, so Lambda ignores it.
     tutorial = install(python, folder / "tutorial", "--no-compile", *fastapi, "uvicorn")
@@ -68,6 +64,84 @@ def make_functions(runtime: str, folder: Path = CACHE / "bench") -> list[Functio
         Function("AWS's quick start", app("quickstart", folder), quickstart),
         Function("a bare handler", app("bare", folder), folder / "nothing"),
     ]
+
+
+def make_realistic(runtime: str, folder: Path = CACHE / "bench realistic") -> list[Function]:
+    """Build the realistic application anew for a runtime in both ways, and return them, the project first."""
+    python = needed(runtime)
+    project = render(runtime, folder)
+    add_realistic(project)
+    subprocess.run([sys.executable, "scripts/build.py", "lock"], cwd=project, check=True)
+    unpack(project, folder / "project")
+    code = tutorial_way(folder / "tutorial code")
+    # Each package has the version that the project has locked.
+    locked = re.findall(r"^[\w.-]+==[^\\\n]+", lock_of(project), re.MULTILINE)
+    (folder / "versions.txt").write_text("\n".join(locked), encoding="utf-8")
+    packages = ["--constraint", str(folder / "versions.txt"), "fastapi", "mangum", "uvicorn", *NEEDS]
+    task = install(python, folder / "tutorial", "--no-compile", *packages) / "python"
+    shutil.copytree(code, task, dirs_exist_ok=True)
+    (folder / "nothing" / "python").mkdir(parents=True)
+    return [
+        Function("this project", folder / "project" / "function", folder / "project" / "layer"),
+        Function("the tutorial's way", task, folder / "nothing"),
+    ]
+
+
+def add_realistic(project: Path) -> None:
+    """Put the realistic application in the place of the example in a rendered project."""
+    (project / "app" / "items.py").unlink()
+    shutil.copytree(REALISTIC / "shop", project / "app" / "shop", ignore=shutil.ignore_patterns("__pycache__"))
+    lines = {"import items\n": "import shop\n", "app.include_router(items.router)\n": "shop.add_to(app)\n"}
+    replace(project / "app" / "main.py", lines)
+    more = "".join(f'    "{need}",\n' for need in NEEDS)
+    replace(project / "pyproject.toml", {"dependencies = [\n": f"dependencies = [\n{more}"})
+
+
+def tutorial_way(folder: Path) -> Path:
+    """Write the realistic application with plain functions into a folder, and return that."""
+    shutil.copytree(REALISTIC, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in folder.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "await" not in text, f"{path} does not work as plain functions"
+        path.write_text(re.sub(r"^async def ", "def ", text, flags=re.MULTILINE), encoding="utf-8")
+    return folder
+
+
+def replace(path: Path, texts: dict[str, str]) -> None:
+    """Replace texts in a file; each has to be there once."""
+    content = path.read_text(encoding="utf-8")
+    for old, new in texts.items():
+        assert content.count(old) == 1, f"{path.name} has changed: {old}"
+        content = content.replace(old, new)
+    path.write_text(content, encoding="utf-8")
+
+
+def needed(runtime: str) -> Path:
+    """Return the interpreter of a runtime, or end the program if there is none."""
+    python = interpreter(runtime)
+    if python is None:
+        sys.exit(f"{runtime} is needed; `uv python install {runtime.removeprefix('python')}`")
+    return python
+
+
+def render(runtime: str, folder: Path) -> Path:
+    """Render the default project for a runtime into a folder, which is emptied first, and return the project."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    answers = {"runtime": runtime, "architecture": ARCHITECTURE, "build_layer": False}
+    return Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder)))
+
+
+def unpack(project: Path, target: Path) -> None:
+    """Build the archives of a project, and unpack them as Lambda does."""
+    subprocess.run([sys.executable, "scripts/build.py", "zip"], cwd=project, check=True)
+    for name in ("function", "layer"):
+        shutil.unpack_archive(project / "dist" / f"{name}.zip", target / name)
+
+
+def lock_of(project: Path) -> str:
+    """Return the lock file of a project's layer."""
+    return (project / "app" / "requirements.txt").read_text(encoding="utf-8")
 
 
 def drop_savings(main: Path) -> None:
@@ -106,6 +180,12 @@ def zipped_mib(*folders: Path) -> float:
     """Return the size that folders have when they are zipped, in MiB."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return round(sum(len(zlib.compress(path.read_bytes(), 9)) + 100 for path in files) / 2**20, 2)
+
+
+def unzipped_mib(*folders: Path) -> float:
+    """Return the size of the files in folders, in MiB."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return round(sum(path.stat().st_size for path in files) / 2**20, 2)
 
 
 def machine(runtime: str) -> dict[str, str]:

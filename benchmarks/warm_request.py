@@ -6,9 +6,10 @@ One process of the runtime's Python holds all of them and calls them in turn, in
 import argparse
 import json
 import subprocess
+from pathlib import Path
 from statistics import median
 
-from functions import app, machine, make_functions, ratio, write
+from functions import Function, app, machine, make_functions, ratio, write
 
 from tests.events import http_api
 from tests.machine import interpreter
@@ -26,6 +27,10 @@ for name, folder in json.loads(sys.argv[2]).items():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.path.remove(folder)
+    # Each has modules of its own, whose names may be the same.
+    for name_of, loaded in list(sys.modules.items()):
+        if (getattr(loaded, "__file__", None) or "").startswith(folder + "/"):
+            del sys.modules[name_of]
     handlers[name] = module.handler
     if name == "this project":
         import mangum
@@ -54,23 +59,26 @@ TARGETS = {
 }
 
 
+def measure(python: Path, project: Function, tasks: dict[str, Path], path: str) -> dict[str, list[float]]:
+    """Send requests of a path to the handlers in folders, and return what one took, by name: microseconds."""
+    folders = json.dumps({name: str(task) for name, task in tasks.items()})
+    command = [python, "-S", "-c", CODE, str(project.layer / "python"), folders, json.dumps(http_api(path))]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def main() -> None:
     """Measure, print a table, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--runtime", default="python3.13")
     options = parser.parse_args()
     project = make_functions(options.runtime)[0]
-    python = interpreter(options.runtime)
     folder = project.task.parent.parent
     tasks = {
         "this project": project.task,
         "plain async FastAPI, lifespan off": app("plain_async", folder),
         "the tutorial's FastAPI": folder / "task tutorial",
     }
-    event = json.dumps(http_api("/"))
-    arguments = [str(project.layer / "python"), json.dumps({name: str(task) for name, task in tasks.items()}), event]
-    result = subprocess.run([python, "-S", "-c", CODE, *arguments], capture_output=True, text=True, check=True)
-    figures = json.loads(result.stdout)
+    figures = measure(interpreter(options.runtime), project, tasks, "/")
     print("| | microseconds a request | x this project |\n|---|---|---|")
     for name, values in figures.items():
         print(f"| {name} | {median(values):.0f} | {ratio(values, figures['this project'])[0]:.2f} |")
