@@ -57,7 +57,11 @@ def test_bad_answer_is_asked_again(
     type_defaults(terminal, "A FastAPI service on AWS Lambda")
     terminal.type("eu_wset_3\n", after="(us-east-1): ")
     terminal.type("\n", after="aws_region (eu-west-3): ")
-    type_defaults(terminal, "1", "1", "1", "1")
+    terminal.type("Python3.12\n", after="(python3.13): ")
+    terminal.type("3\n", after="Select runtime")
+    terminal.type("2\n", after="(arm64): ")
+    terminal.type("zip\n", after="(sam): ")
+    type_defaults(terminal, "http_api")
     terminal.type("n\n", after="(y): ")
     assert terminal.end() == 0, terminal.shown
     lines = terminal.shown.splitlines()
@@ -69,7 +73,8 @@ def test_bad_answer_is_asked_again(
     assert "Traceback" not in terminal.shown
     project = files(tmp_path / "output" / "email-api")
     project.pop(".cruft.json", None)
-    assert project == files(bake(project_name="Calendar", project_slug="email-api", aws_region="eu-west-3"))
+    chosen = {"runtime": "python3.12", "architecture": "x86_64", "deployer": "zip", "aws_region": "eu-west-3"}
+    assert project == files(bake(project_name="Calendar", project_slug="email-api", **chosen))
 
 
 def test_answers_that_do_not_go_together(open_terminal: Open, tmp_path: Path, bake: Bake) -> None:
@@ -77,11 +82,11 @@ def test_answers_that_do_not_go_together(open_terminal: Open, tmp_path: Path, ba
     terminal = open_terminal(BIN / "cookiecutter", ROOT)
     type_defaults(terminal, "Orders API", "orders-api", "A FastAPI service on AWS Lambda")
     terminal.type("eusc-de-east-1\n", after="(us-east-1): ")
-    type_defaults(terminal, "1", "1")
-    terminal.type("2\n", after="(1): ")
+    type_defaults(terminal, "python3.13", "arm64")
+    terminal.type("2\n", after="(sam): ")
     terminal.type("2\n", after="2 - aws_region")
     terminal.type("ca-west-1\n", after="aws_region (us-east-1): ")
-    terminal.type("3\n", after="(1): ")
+    terminal.type("3\n", after="(http_api): ")
     terminal.type("1\n", after="2 - aws_region")
     terminal.type("2\n", after="Select api")
     terminal.type("n\n", after="(y): ")

@@ -1,6 +1,7 @@
 """The rules for answers, as the functions they are."""
 
 import json
+import re
 from datetime import date
 from importlib import resources
 from itertools import product
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookiecutter_fastapi_lambda import rules
-from tests.conftest import CONTEXT, QUESTIONS, VARIANTS
+from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS
 
 GOOD = {
     "project_name": "Orders API",
@@ -140,11 +141,13 @@ def test_good_answers_pass() -> None:
         assert rules.problems(GOOD | answers) == []
 
 
-def test_rules_know_the_choices() -> None:
-    """They accept exactly what the questions offer."""
-    assert {name: [*choices] for name, choices in rules.CHOICES.items()} == {
-        name: value for name, value in CONTEXT.items() if isinstance(value, list) and name[0] != "_"
-    }
+def test_questions_offer_the_choices() -> None:
+    """With the number that stands for each, the default first."""
+    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    for question, choices in rules.CHOICES.items():
+        assert context[question] == choices[0]
+        offered = re.findall(r"^    (\d) - ([^:]+): .+$", context["__prompts__"][question], re.MULTILINE)
+        assert offered == [(str(number), choice) for number, choice in enumerate(choices, start=1)]
     assert list(GOOD) == [*rules.QUESTIONS] == QUESTIONS
 
 
@@ -199,7 +202,7 @@ def test_support_ends_when_the_questions_say() -> None:
     labels = CONTEXT["__prompts__"]["runtime"]
     for runtime in rules.CHOICES["runtime"]:
         end = date.fromisoformat(lifecycle[runtime]["deprecated"])
-        assert f"supported by AWS until {end:%B %Y}" in labels[runtime]
+        assert f" - {runtime}: supported by AWS until {end:%B %Y}" in labels
 
 
 def test_region_of_the_future() -> None:
