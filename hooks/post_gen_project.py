@@ -1,11 +1,12 @@
-"""What is left to do once the files are written: build package/ if asked, and say what was made and what comes next.
+"""Build package/ if asked, then print what was created and what to do next.
 
-The project is whole before this runs, and nothing here can fail it.
+The project is complete before this runs. Cookiecutter removes it when a hook fails, so this one always succeeds.
 """
 
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,33 +17,46 @@ LATER = "package/ is not built yet: run `python scripts/build.py layer` in the p
 
 
 def building(answers: dict[str, object]) -> bool:
-    """Say whether package/ is to be built now.
+    """Return True if package/ is to be built now.
 
-    An update tool renders the project several times over to compare it, and records the commit it came from: it gets
+    cruft renders the project several times to compare versions, and adds the template's commit to the answers: it gets
     the files only.
     """
     return answers["build_layer"] is True and "_commit" not in answers
 
 
 def updating(answers: dict[str, object], project: Path) -> bool:
-    """Say whether cruft is comparing two versions, each rendered into a temporary folder that nobody will see."""
+    """Return True if cruft compares two versions, each rendered into a temporary folder."""
     return "_commit" in answers and project.parent.parent == Path(tempfile.gettempdir()).resolve()
 
 
 def build_layer() -> bool:
-    """Let the project's own build.py fill package/, and say whether it did."""
+    """Run the project's own build.py and return True if it has built package/.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; build.py was told by the terminal too, and has ended.
+    """
     command = [sys.executable, "scripts/build.py", "layer"]
     # Nothing here asks a question, and the folder is to hold what is rendered and the layer.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment).returncode == 0
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as process:
+            try:
+                return process.wait() == 0
+            except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                process.wait()
+                raise
     except OSError as error:
         say(f"build.py could not be started: {error}")
         return False
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
-    """Return the lines that tell what was made, what was skipped, and the next three commands."""
+    """Return the lines that say what was created, what was skipped, and the next three commands."""
     chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "deployer", "api", "aws_region"))
     start = Path(os.environ.get("PWD") or project.parent)
     try:
@@ -60,7 +74,7 @@ def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]
 
 
 def say(line: str) -> None:
-    """Print a line on any console; that it is closed, or cannot show a letter, is no reason to fail."""
+    """Print a line on any console, also on one that is closed or cannot show each letter."""
     try:
         print(line.encode("ascii", "backslashreplace").decode(), flush=True)
     except (OSError, ValueError):
@@ -69,9 +83,24 @@ def say(line: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def main(answers: dict[str, object], warnings: list[str], project: Path) -> None:
+    """Finish a project and print what comes next."""
+    if updating(answers, project):
+        return
+    try:
+        built = building(answers) and build_layer()
+    except KeyboardInterrupt:
+        say(f"Stopped: {answers['project_slug']} is complete, but {LATER}")
+        return
+    for line in [*warnings, *summary(answers, project, built)]:
+        say(line)
+
+
 if __name__ == "__main__":
-    answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    here = Path.cwd().resolve()
-    if not updating(answers, here):
-        for line in summary(answers, here, built=building(answers) and build_layer()):
-            say(line)
+    # Ctrl-C stops the build alone: what else is left to do takes no time.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main(
+        json.loads(r"""{{ cookiecutter | tojson }}"""),
+        json.loads(r"""{{ cookiecutter | warnings | tojson }}"""),
+        Path.cwd().resolve(),
+    )

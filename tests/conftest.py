@@ -15,6 +15,7 @@ from allpairspy import AllPairs
 from filelock import FileLock
 from hypothesis import settings
 
+from cookiecutter_fastapi_lambda.rules import CHOICES
 from tests.aws import Aws
 from tests.deploy import Deploy
 from tests.machine import CI, RUNTIMES, interpreter
@@ -29,7 +30,9 @@ settings.register_profile("ours", deadline=None, derandomize=CI)
 settings.load_profile("ours")
 
 ROOT = Path(__file__).resolve().parent.parent
+# The questions; those with choices are texts in the file, so that Cookiecutter leaves it to the rules to refuse one.
 CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+CONTEXT |= {question: [*choices] for question, choices in CHOICES.items()}
 QUESTIONS = [name for name in CONTEXT if not name.startswith("_")]
 
 Bake = Callable[..., Path]

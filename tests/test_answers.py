@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, files
+from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 from tests.machine import BIN
 from tests.parsers import read_markdown, read_toml, read_yaml
 
@@ -26,6 +26,7 @@ def generate(output: Path, *arguments: str, **more: str) -> subprocess.Completed
 REFUSED = [
     *(("project_slug", slug) for slug in ("orders_api", "Orders", "1st", "", "../x", "a" * 41)),
     *(("aws_region", region) for region in ("us-est-1", "US-EAST-1", "")),
+    *(("runtime", "python3.9"), ("architecture", "arm"), ("deployer", "SAM"), ("api", "HTTP_API"), ("api", "1")),
 ]
 
 
@@ -50,34 +51,82 @@ def test_refused_before_anything_is_written(prompt: str, value: str, overwrite: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "output"]
 
 
-def test_choice_that_is_not_offered(tmp_path: Path) -> None:
-    """Cookiecutter itself refuses it, naming the prompt, the value and the choices."""
-    result = generate(tmp_path / "output", "runtime=python3.9")
-    assert result.returncode == 1
-    assert "python3.9 provided for choice variable runtime, but the choices are ['python3.13', " in result.stderr
-    assert not (tmp_path / "output").exists()
+def replay(tmp_path: Path, answers: dict[str, object], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Cookiecutter with a replay file that holds these answers."""
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({"cookiecutter": answers}), encoding="utf-8")
+    command = [BIN / "cookiecutter", ROOT, "--replay-file", file, "-o", tmp_path / "again", *arguments]
+    environment = os.environ | {"HOME": str(tmp_path / "home")}
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, cwd=tmp_path
+    )
 
 
-def test_replayed_answers_are_checked_too(tmp_path: Path) -> None:
-    """A replay file is not asked again, so here it is the hook that refuses."""
-    assert generate(tmp_path / "first", "build_layer=no").returncode == 0
-    (replay,) = (tmp_path / "home" / ".cookiecutter_replay").glob("*.json")
-    answers = json.loads(replay.read_text(encoding="utf-8"))
-    answers["cookiecutter"] |= {"aws_region": "us-est-1", "runtime": "python3.9"}
-    replay.write_text(json.dumps(answers), encoding="utf-8")
-    command = [BIN / "cookiecutter", ROOT, "--replay-file", replay, "-o", tmp_path / "output"]
-    result = subprocess.run(command, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, encoding="utf-8")
+def stored(tmp_path: Path, *arguments: str) -> dict[str, object]:
+    """Generate a project and return what Cookiecutter has stored for --replay."""
+    assert generate(tmp_path / "output", "build_layer=no", *arguments).returncode == 0
+    (file,) = (tmp_path / "home" / ".cookiecutter_replay").glob("*.json")
+    return json.loads(file.read_text(encoding="utf-8"))["cookiecutter"]
+
+
+@pytest.mark.parametrize("hooks", ["yes", "no"])
+def test_replayed_answers_are_checked_too(hooks: str, tmp_path: Path) -> None:
+    """A replay file is not asked again; its answers are judged all the same, before there is a folder."""
+    edited = stored(tmp_path) | {"aws_region": "us-est-1", "runtime": "python3.9"}
+    result = replay(tmp_path, edited, "--accept-hooks", hooks)
     assert result.returncode == 1
     assert result.stderr.startswith("aws_region: 'us-est-1' must be the code of a region;")
     assert "\nruntime: 'python3.9' must be one of " in result.stderr
-    assert not list((tmp_path / "output").iterdir())
+    assert "Traceback" not in result.stderr
+    assert result.stdout == "Nothing was written, because of aws_region, runtime.\n"
+    assert not (tmp_path / "again").exists()
+
+
+EDITS = [
+    *({"deployer": deployer} for deployer in ("serverless", "zip")),
+    {"api": "function_url", "aws_region": "eu-west-1"},
+    {"runtime": "python3.11", "architecture": "x86_64"},
+    {"project_name": "Shop", "description": "Sells pots"},
+]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+@pytest.mark.parametrize("kept", ["all", "the answers alone"])
+def test_edited_replay_file(kept: str, edit: dict[str, str], tmp_path: Path, bake: Bake) -> None:
+    """It renders the project of its answers, whatever else it holds."""
+    answers = stored(tmp_path) | edit
+    if kept == "the answers alone":
+        answers = {name: answers[name] for name in QUESTIONS}
+    result = replay(tmp_path, answers)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert files(tmp_path / "again" / "orders-api") == files(bake(**edit, project_slug="orders-api"))
+
+
+def test_derived_words_cannot_be_given(tmp_path: Path, bake: Bake) -> None:
+    """Neither on the command line nor in a replay file."""
+    words = {"__sam": "yes", "__zip": "yes", "__python": "3.9", "__url": "yes", "__domain": "example.com"}
+    answers = stored(tmp_path, "deployer=serverless", *(f"{name}={value}" for name, value in words.items()))
+    right = files(bake(deployer="serverless"))
+    assert files(tmp_path / "output" / "orders-api") == right
+    assert replay(tmp_path, answers | words).returncode == 0
+    assert files(tmp_path / "again" / "orders-api") == right
+
+
+def test_refused_answers_can_be_replayed(tmp_path: Path) -> None:
+    """What was refused is stored, so one answer can be put right in the file."""
+    assert generate(tmp_path / "output", "project_slug=Shop", "runtime=python3.12", "build_layer=no").returncode == 1
+    (file,) = (tmp_path / "home" / ".cookiecutter_replay").glob("*.json")
+    answers = json.loads(file.read_text(encoding="utf-8"))["cookiecutter"]
+    assert "project_slug: 'Shop' must be " in replay(tmp_path, answers).stderr
+    result = replay(tmp_path, answers | {"project_slug": "shop"})
+    assert "Created shop: python3.12, " in result.stdout
 
 
 def test_unknown_region_is_a_warning(tmp_path: Path) -> None:
     """A region newer than this template is not in the way."""
     result = generate(tmp_path / "output", "aws_region=eu-west-9", "build_layer=no")
     assert result.returncode == 0
-    assert "aws_region: 'eu-west-9' is not a region this template knows" in result.stderr
+    assert "aws_region: 'eu-west-9' is not a region this template knows" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -104,7 +153,7 @@ def test_text_is_read_back(name: str, bake: Bake) -> None:
 def test_braces_typed_at_the_prompt(tmp_path: Path) -> None:
     """What is typed is not rendered, so Jinja's own marks are text like any other."""
     typed = 'uses {{ braces }} and {% tags %} and "quotes"'
-    lines = ["", "", typed, *[""] * (len(CONTEXT) - 3)]
+    lines = ["", "", typed, *[""] * len(QUESTIONS)]
     result = subprocess.run(
         [BIN / "cookiecutter", ROOT, "-o", tmp_path],
         input="\n".join(lines),

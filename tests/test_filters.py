@@ -10,15 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from hooks.pre_gen_project import text_problem
-from tests.conftest import VARIANTS
+from cookiecutter_fastapi_lambda.rules import text_problem
+from tests.conftest import CONTEXT, VARIANTS
 from tests.machine import BIN
 from tests.parsers import read_markdown, read_toml, read_yaml
 from tests.test_rules import GOOD
 
-FILTERS = Environment(  # noqa: S701 - it renders no HTML
-    extensions=[f"hooks.filters.{name}" for name in ("quoted", "python_quoted", "markdown", "refuse_bad_answers")]
-).filters
+ENVIRONMENT = Environment(extensions=CONTEXT["_extensions"])  # noqa: S701 - it renders no HTML
+FILTERS = ENVIRONMENT.filters
 
 MARKS = "\"'\\`*_[]()<>#+-.!|&~:{}%$@=1aé\U0001f600 "
 ANY = st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp"))
@@ -73,8 +72,26 @@ def test_plain_text_stays_plain() -> None:
 
 
 def test_bad_answers_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    """The sentences go to standard error, and the error that stops Cookiecutter names the prompts."""
+    """The sentences go to standard error, and the error that stops Cookiecutter names the questions."""
+    name = ENVIRONMENT.from_string("{{ cookiecutter.project_name }}")
     with pytest.raises(FailedHookException, match=r"^Nothing was written, because of project_slug, aws_region\.$"):
-        FILTERS["refuse_bad_answers"](GOOD | {"project_slug": "../x", "aws_region": "us-est-1"})
+        name.render(cookiecutter=GOOD | {"project_slug": "../x", "aws_region": "us-est-1"})
     assert capsys.readouterr().err.count("for example") == 2
-    assert FILTERS["refuse_bad_answers"](GOOD | VARIANTS["hostile"]) == "yes"
+    answers = GOOD | VARIANTS["hostile"]
+    assert name.render(cookiecutter=answers) == answers["project_name"]
+
+
+def test_derived_words_follow_the_answers() -> None:
+    """Whatever a replay file has stored for them."""
+    shown = ENVIRONMENT.from_string("{{ cookiecutter.__zip }} {{ cookiecutter.__python }} {{ cookiecutter.__domain }}")
+    stored = {"__zip": "", "__python": "3.9", "__domain": "x"}
+    answers = GOOD | {"deployer": "zip", "runtime": "python3.12", "aws_region": "eu-west-1"} | stored
+    assert shown.render(cookiecutter=answers) == "True 3.12 execute-api.eu-west-1.amazonaws.com"
+    answers["api"] = "function_url"
+    assert shown.render(cookiecutter=answers) == "True 3.12 lambda-url.eu-west-1.on.aws"
+
+
+def test_no_word_of_an_answer_is_stored() -> None:
+    """What cookiecutter.json computes is kept in replay files, where a later edit does not reach it."""
+    words = {name: value for name, value in CONTEXT.items() if name.startswith("__") and name != "__prompts__"}
+    assert set(words.values()) == {"{{ cookiecutter | ask_again }}"}

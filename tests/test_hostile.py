@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hooks import pre_gen_project
+from cookiecutter_fastapi_lambda import rules
 from tests.conftest import CONTEXT, QUESTIONS, Bake, files
 from tests.parsers import PARSERS, read_markdown, read_toml, read_yaml
 
@@ -40,9 +40,7 @@ HOSTILE = [
 MARKS = "\"'\\{}%#$&*`<>[]()|~-+=.!:@\n\t \u00e9\U0001f600a1"
 TEXT = st.sampled_from(HOSTILE) | st.text(max_size=220) | st.text(MARKS, max_size=30)
 CHOICES = {name: CONTEXT[name] for name in QUESTIONS if isinstance(CONTEXT[name], list)}
-REGIONS = st.sampled_from([*pre_gen_project.REGIONS[::5], "us-est-1", "", "eu-west-9", "US-EAST-1"]) | st.text(
-    max_size=12
-)
+REGIONS = st.sampled_from([*rules.REGIONS[::5], "us-est-1", "", "eu-west-9", "US-EAST-1"]) | st.text(max_size=12)
 SLUGS = st.sampled_from(["orders-api", "x1", "class", "../x", "a" * 40, "a" * 41, "con"]) | st.from_regex(
     r"[a-z0-9_-]{0,8}"
 )
@@ -56,6 +54,7 @@ ANSWERS = st.fixed_dictionaries(
         "build_layer": st.just(False),
     }
 )
+ENVIRONMENT = StrictEnvironment(context={"cookiecutter": {"_extensions": CONTEXT["_extensions"]}})
 SENTENCE = re.compile(r"[a-z_]+(=\S+ and [a-z_]+=\S+)?: .+\.")
 
 
@@ -79,7 +78,6 @@ def check_refusal(sentences: list[str]) -> None:
 
 def rendered_by_filters(text: str) -> None:
     """Assert that each filter's text is read back by the parser of its kind of file."""
-    environment = StrictEnvironment(context={"cookiecutter": {"_extensions": CONTEXT["_extensions"]}})
     templates = {
         "toml": "x = {{ text | quoted }}",
         "yaml": "x: {{ text | quoted }}",
@@ -87,7 +85,7 @@ def rendered_by_filters(text: str) -> None:
         "python": "{{ text | python_quoted }}",
         "markdown": "# {{ text | markdown }}\n\n{{ text | markdown }}\n",
     }
-    made = {kind: environment.from_string(template).render(text=text) for kind, template in templates.items()}
+    made = {kind: ENVIRONMENT.from_string(template).render(text=text) for kind, template in templates.items()}
     assert read_toml(made["toml"])["x"] == text
     assert read_yaml(made["yaml"])["x"] == text
     assert json.loads(made["json"])["x"] == text
@@ -99,17 +97,21 @@ def rendered_by_filters(text: str) -> None:
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS)
 def test_functions(answers: dict[str, object]) -> None:
-    """Through the functions of the hooks: refused by name, or every filter keeps the text."""
-    found = pre_gen_project.problems(answers)
-    check_refusal(found)
-    check_refusal(pre_gen_project.warnings(answers))
+    """Through the functions: refused by name with an example that can be used, or every filter keeps the text."""
+    found = rules.problems(answers)
+    check_refusal([problem.sentence for problem in found])
+    check_refusal(rules.warnings(answers))
+    for problem in found:
+        if len(problem.questions) == 1 and problem.questions != ("build_layer",):
+            mended = answers | {problem.questions[0]: problem.example}
+            assert not [other for other in rules.problems(mended) if other.questions == problem.questions]
     for prompt, text in (("project_name", answers["project_name"]), ("description", answers["description"])):
-        if not [sentence for sentence in found if sentence.startswith(prompt + ":")]:
+        if not [problem for problem in found if prompt in problem.questions]:
             rendered_by_filters(str(text))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(ANSWERS.filter(lambda answers: not pre_gen_project.problems(answers)))
+@given(ANSWERS.filter(lambda answers: not rules.problems(answers)))
 def test_bakes(bake: Bake, answers: dict[str, object]) -> None:
     """Through Cookiecutter: every file parses, and the texts are what was answered."""
     project = files(bake(**answers))

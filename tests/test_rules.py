@@ -1,13 +1,17 @@
-"""The pre-gen hook's rules, as the functions they are."""
+"""The rules for answers, as the functions they are."""
 
 import json
+import re
 from datetime import date
 from importlib import resources
+from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hooks import pre_gen_project
-from tests.conftest import CONTEXT, VARIANTS
+from cookiecutter_fastapi_lambda import rules
+from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS
 
 GOOD = {
     "project_name": "Orders API",
@@ -27,87 +31,148 @@ ONE_LINE = "must be one line without control characters, not with"
 REGION = "must be the code of a region"
 RUNTIMES = "must be one of python3.13, python3.14, python3.12, python3.11"
 
-DEVICES = ("con", "nul", "com1", "lpt9")
+DEVICE = "must not be a name that Windows keeps for a device"
 
 REFUSED = [
-    *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("orders_api", "Orders-api", "1st-api", "", "../x")),
-    *(("project_slug", slug, WORDS, "'orders-api'") for slug in ("x--y", "x-", "orders\n", "ünï", "a.b", "c:d", "~")),
-    *(("project_slug", slug, TAKEN, "'orders-api'") for slug in ("class", "logging", "fastapi", "mangum", "pydantic")),
-    *(("project_slug", slug, TAKEN, "'orders-api'") for slug in ("python", "tests", "package", "app")),
-    ("project_slug", "a" * 41, "must have 2 to 40 characters, not 41", "'orders-api'"),
-    ("project_slug", "x", "must have 2 to 40 characters, not 1", "'orders-api'"),
-    *(("aws_region", name, f"{REGION}, in lower case", "'us-east-1'") for name in ("", "US-EAST-1", "us-east-1a", "x")),
+    ("project_slug", "orders_api", WORDS, "'orders-api'"),
+    ("project_slug", "Orders-api", WORDS, "'orders-api'"),
+    ("project_slug", "1st-api", WORDS, "'api-1st-api'"),
+    ("project_slug", "", WORDS, "'my-api'"),
+    ("project_slug", "../x", WORDS, "'x-api'"),
+    ("project_slug", "x--y", WORDS, "'x-y'"),
+    ("project_slug", "x1-", WORDS, "'x1'"),
+    ("project_slug", "orders\n", WORDS, "'orders'"),
+    ("project_slug", "ünï", WORDS, "'uni'"),
+    ("project_slug", "a.b", WORDS, "'a-b'"),
+    ("project_slug", "~", WORDS, "'my-api'"),
+    *(("project_slug", slug, TAKEN, f"'{slug}-api'") for slug in ("class", "logging", "fastapi", "mangum", "pydantic")),
+    *(("project_slug", slug, TAKEN, f"'{slug}-api'") for slug in ("python", "tests", "package", "app")),
+    *(("project_slug", slug, DEVICE, f"'{slug}-api'") for slug in ("con", "nul", "com1", "lpt9")),
+    ("project_slug", "a" * 41, "must have 2 to 40 characters, not 41", f"'{'a' * 40}'"),
+    ("project_slug", "x", "must have 2 to 40 characters, not 1", "'x-api'"),
+    ("aws_region", "", f"{REGION}, in lower case", "'us-east-1'"),
+    ("aws_region", "x", f"{REGION}, in lower case", "'us-east-1'"),
+    ("aws_region", "EU-West-3", f"{REGION}, in lower case", "'eu-west-3'"),
+    ("aws_region", "eu_west_3", f"{REGION}, in lower case", "'eu-west-3'"),
+    ("aws_region", "eu-west-3b", f"{REGION}, in lower case", "'eu-west-3'"),
+    ("aws_region", "us-isobar-northwest-1", f"{REGION}, at most 19 characters long", "'us-isob-west-1'"),
     ("aws_region", "us-est-1", REGION, "'us-east-1' or 'us-west-1'"),
     ("aws_region", "eu-wst-1", REGION, "'eu-west-1' or 'us-west-1'"),
     ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
+    ("runtime", "Python3.12", RUNTIMES, "'python3.12'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
-    *(("project_slug", slug, "must not be a name that Windows keeps for a device", "'orders-api'") for slug in DEVICES),
     ("deployer", "SAM", "must be one of sam, serverless, zip", "'sam'"),
-    ("aws_region", "us-isobar-northwest-1", f"{REGION}, at most 19 characters long", "'us-east-1'"),
     ("api", "HTTP", "must be one of http_api, rest_api, function_url", "'http_api'"),
     ("project_name", " ", "must not be empty", "'Orders API'"),
-    ("project_name", "x ", "must not begin or end with a space", "'Orders API'"),
-    ("project_name", "x" * 81, "must be at most 80 characters long, not 81", "'Orders API'"),
-    ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'Orders API'"),
-    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'Sells pots and pans'"),
-    ("description", "x\u202ey", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
-    ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'Sells pots and pans'"),
-    ("description", "x\ufeffy", f"{ONE_LINE} U+FEFF", "'Sells pots and pans'"),
+    ("project_name", "x ", "must not begin or end with a space", "'x'"),
+    ("project_name", "x" * 81, "must be at most 80 characters long, not 81", f"'{'x' * 60}'"),
+    ("project_name", "word " * 16 + "x", "must be at most 80 characters long, not 81", f"'{'word ' * 11}word'"),
+    ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'x y'"),
+    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'x y'"),
+    ("description", "\u202e\ufeff", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
+    ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'x y'"),
+    ("build_layer", "yes", "must be true or false", "'true'"),
 ]
 
 
 @pytest.mark.parametrize(("prompt", "value", "rule", "example"), REFUSED)
 def test_refusal(prompt: str, value: str, rule: str, example: str) -> None:
     """Each refusal is one ASCII sentence that names the prompt, the value, the rule and a good example."""
-    (sentence,) = pre_gen_project.problems(GOOD | {prompt: value})
-    assert sentence == f"{prompt}: {ascii(value)} {rule}; for example {example}."
-    assert sentence.isascii()
+    (problem,) = rules.problems(GOOD | {prompt: value})
+    assert problem.sentence == f"{prompt}: {ascii(value)} {rule}; for example {example}."
+    assert problem.sentence.isascii()
+    assert problem.questions == (prompt,)
+    assert example.startswith(ascii(problem.example))
+
+
+NAMES = {
+    "Orders API": "orders-api",
+    "Calendar": "calendar-api",
+    "Email": "email-api",
+    "Profile": "profile-api",
+    "Events": "events-api",
+    "3D Viewer": "api-3d-viewer",
+    "2048": "api-2048",
+    "A": "a-api",
+    "\U0001f600": "my-api",
+    "Ünïcode Ñame 日本": "unicode-name-ri-ben",
+    "The longest name that anybody could think of for a service": "the-longest-name-that-anybody-could",
+    "W" * 58: "w" * 40,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_offered_slug(name: str) -> None:
+    """Enter at the second question is an answer that can be used, and one that is made of the name."""
+    assert rules.usable_slug(name) == NAMES[name]
+
+
+@given(st.text() | st.sampled_from(sorted(rules.DEPENDENCIES | rules.OUR_FOLDERS | rules.DEVICES)))
+def test_every_offered_slug_can_be_used(name: str) -> None:
+    """Whatever the name is."""
+    assert rules.slug_problem(rules.usable_slug(name)) is None
 
 
 def test_long_value_is_shortened() -> None:
     """The sentence stays a sentence."""
-    (sentence,) = pre_gen_project.problems(GOOD | {"description": "x" * 5000})
-    assert sentence.startswith(f"description: '{'x' * 95}...' must be at most 200 characters long, not 5000;")
+    (problem,) = rules.problems(GOOD | {"description": "x" * 5000})
+    assert problem.sentence.startswith(f"description: '{'x' * 95}...' must be at most 200 characters long, not 5000;")
 
 
 def test_all_problems_at_once() -> None:
     """Whoever got three answers wrong learns of all three."""
     answers = GOOD | {"project_slug": "X", "aws_region": "x", "runtime": "x"}
-    prompts = [sentence.partition(":")[0] for sentence in pre_gen_project.problems(answers)]
-    assert prompts == ["project_slug", "aws_region", "runtime"]
+    questions = [problem.questions for problem in rules.problems(answers)]
+    assert questions == [("project_slug",), ("aws_region",), ("runtime",)]
+
+
+def test_what_is_not_answered_is_not_judged() -> None:
+    """While questions are asked, each is judged as soon as it is answered, and two together as soon as both are."""
+    assert rules.problems({}) == []
+    assert len(rules.problems({"project_slug": "X"})) == 1
+    assert len(rules.problems({"aws_region": "eusc-de-east-1", "deployer": "serverless"})) == 1
+    assert not rules.complete({"project_slug": "x1"})
 
 
 def test_good_answers_pass() -> None:
     """The default answers and those of the variants have nothing wrong with them."""
     for answers in ({}, *VARIANTS.values()):
-        assert pre_gen_project.problems(GOOD | answers) == []
+        assert rules.problems(GOOD | answers) == []
 
 
-def test_rules_know_the_choices() -> None:
-    """The hook accepts exactly what the questions offer."""
-    assert list(pre_gen_project.RUNTIMES) == CONTEXT["runtime"]
-    assert list(pre_gen_project.ARCHITECTURES) == CONTEXT["architecture"]
-    assert list(pre_gen_project.DEPLOYERS) == CONTEXT["deployer"]
-    assert list(pre_gen_project.APIS) == CONTEXT["api"]
-    assert list(GOOD) == [name for name in CONTEXT if not name.startswith("_")]
+def test_questions_offer_the_choices() -> None:
+    """With the number that stands for each, the default first."""
+    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    for question, choices in rules.CHOICES.items():
+        assert context[question] == choices[0]
+        offered = re.findall(r"^    (\d) - ([^:]+): .+$", context["__prompts__"][question], re.MULTILINE)
+        assert offered == [(str(number), choice) for number, choice in enumerate(choices, start=1)]
+    assert list(GOOD) == [*rules.QUESTIONS] == QUESTIONS
+
+
+def sentences(**answers: object) -> list[str]:
+    """Return what is said about answers that are good but for these."""
+    return [problem.sentence for problem in rules.problems(GOOD | answers)]
 
 
 def test_clashes() -> None:
     """Answers that do not go together are refused by both names, with what to choose instead."""
-    for region in pre_gen_project.WITHOUT_FUNCTION_URL:
-        assert pre_gen_project.problems(GOOD | {"api": "function_url", "aws_region": region}) == [
+    for region in rules.WITHOUT_FUNCTION_URL:
+        assert sentences(api="function_url", aws_region=region) == [
             f"api=function_url and aws_region={region}: that region has no Function URLs; "
             "choose http_api or rest_api, or another region."
         ]
-        assert pre_gen_project.problems(GOOD | {"api": "http_api", "aws_region": region}) == []
-    for region in (*pre_gen_project.UNKNOWN_TO_OSLS, "eu-west-9"):
-        assert pre_gen_project.problems(GOOD | {"deployer": "serverless", "aws_region": region}) == [
-            f"deployer=serverless and aws_region={region}: osls deploys to no region that it does not know; "
+        assert sentences(api="http_api", aws_region=region) == []
+    for region in (*rules.UNKNOWN_TO_OSLS, "eu-west-9"):
+        assert sentences(deployer="serverless", aws_region=region) == [
+            f"deployer=serverless and aws_region={region}: osls does not know that region; "
             "choose sam or zip, or another region."
         ]
-        assert pre_gen_project.problems(GOOD | {"deployer": "zip", "aws_region": region}) == []
-    assert len(pre_gen_project.CLASHES) == 2, "a new clash needs its text here"
+        assert sentences(deployer="zip", aws_region=region) == []
+    assert len(rules.CLASHES) == 2, "a new clash needs its text here"
+    for deployer, api in product(rules.CHOICES["deployer"], rules.CHOICES["api"]):
+        assert sentences(deployer=deployer, api=api, aws_region=rules.ANYWHERE) == []
 
 
 def test_regions_are_those_of_the_tools() -> None:
@@ -119,7 +184,7 @@ def test_regions_are_those_of_the_tools() -> None:
     session = Session()
     partitions = session.get_available_partitions()
     lambdas = {region for partition in partitions for region in session.get_available_regions("lambda", partition)}
-    assert set(pre_gen_project.REGIONS) == lambdas == set(REGIONS)
+    assert set(rules.REGIONS) == lambdas == set(REGIONS)
 
     def has_function_url(region: str) -> bool:
         try:
@@ -127,7 +192,7 @@ def test_regions_are_those_of_the_tools() -> None:
         except ResourceNotFoundError:
             return False
 
-    assert sorted(r for r in lambdas if not has_function_url(r)) == pre_gen_project.WITHOUT_FUNCTION_URL
+    assert sorted(r for r in lambdas if not has_function_url(r)) == rules.WITHOUT_FUNCTION_URL
 
 
 def test_support_ends_when_the_questions_say() -> None:
@@ -135,24 +200,24 @@ def test_support_ends_when_the_questions_say() -> None:
     data = resources.files("cfnlint") / "data" / "AdditionalSpecs" / "LmbdRuntimeLifecycle.json"
     lifecycle = json.loads(data.read_text(encoding="utf-8"))
     labels = CONTEXT["__prompts__"]["runtime"]
-    for runtime in pre_gen_project.RUNTIMES:
+    for runtime in rules.CHOICES["runtime"]:
         end = date.fromisoformat(lifecycle[runtime]["deprecated"])
-        assert f"supported by AWS until {end:%B %Y}" in labels[runtime]
+        assert f" - {runtime}: supported by AWS until {end:%B %Y}" in labels
 
 
 def test_region_of_the_future() -> None:
     """A region that AWS may open next year goes through, with a warning."""
     for region in ("eu-west-9", "sa-west-1", "mars-north-1"):
         answers = GOOD | {"aws_region": region}
-        assert pre_gen_project.problems(answers) == []
-        assert pre_gen_project.warnings(answers) == [
-            f"aws_region: '{region}' is not a region this template knows, so it goes on unchecked."
+        assert rules.problems(answers) == []
+        assert rules.warnings(answers) == [
+            f"aws_region: '{region}' is not a region this template knows, so it was not checked."
         ]
-    assert pre_gen_project.warnings(GOOD) == []
+    assert rules.warnings(GOOD) == []
 
 
 def test_every_known_region_passes() -> None:
     """No rule about spelling refuses a region that exists."""
-    for region in pre_gen_project.REGIONS:
+    for region in rules.REGIONS:
         answers = GOOD | {"aws_region": region}
-        assert pre_gen_project.problems(answers) + pre_gen_project.warnings(answers) == []
+        assert rules.problems(answers) + rules.warnings(answers) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.pre_gen_project import REGIONS, UNKNOWN_TO_OSLS
+from cookiecutter_fastapi_lambda.rules import REGIONS, UNKNOWN_TO_OSLS
 from tests.aws import ACCOUNT, Aws
 from tests.conftest import Bake, files
 from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links, with_node

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks import pre_gen_project
+from cookiecutter_fastapi_lambda import rules
 from tests.conftest import CONTEXT, NAMED, ROOT, VARIANTS, Bake, files
 from tests.machine import BIN, clean_environment, links
 from tests.parsers import read_toml
@@ -66,7 +66,10 @@ def test_hook_alone_survives_a_closed_pipe(tmp_path: Path) -> None:
     answers = {name: value[0] if isinstance(value, list) else value for name, value in CONTEXT.items()}
     answers |= {"build_layer": False, "project_slug": "x1"}
     (tmp_path / "hook.py").write_text(
-        hook.replace("{{ cookiecutter | tojson }}", json.dumps(answers)), encoding="utf-8"
+        hook.replace("{{ cookiecutter | tojson }}", json.dumps(answers)).replace(
+            "{{ cookiecutter | warnings | tojson }}", "[]"
+        ),
+        encoding="utf-8",
     )
     reader, writer = os.pipe()
     os.close(reader)
@@ -110,7 +113,7 @@ def test_paths_are_good_for_windows(bake: Bake) -> None:
     for name in [*names, *rendered]:
         assert not re.search(r'["<>:|?*\\]|[. ](/|$)', name), name
         assert len(name) < 100
-        assert not {part.split(".")[0].lower() for part in name.split("/")} & pre_gen_project.DEVICES
+        assert not {part.split(".")[0].lower() for part in name.split("/")} & rules.DEVICES
     assert len({name.lower() for name in rendered}) == len(rendered)
 
 
@@ -151,26 +154,18 @@ def test_files_of_another_deployer_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_own_defaults(tmp_path: Path) -> None:
-    """~/.cookiecutterrc is obeyed; the summary shows what came of it, also where Cookiecutter dropped a bad entry."""
+    """~/.cookiecutterrc is obeyed, or refused by name; a bad entry does not take the others with it."""
     (tmp_path / "home").mkdir()
     defaults = "default_context:\n  aws_region: eu-central-1\n  runtime: python3.12\n  build_layer: false\n"
     (tmp_path / "home" / ".cookiecutterrc").write_text(defaults, encoding="utf-8")
     assert "Created orders-api: python3.12, arm64, sam, http_api, eu-central-1." in run(tmp_path).stdout
     bad = "default_context:\n  runtime: python2\n  aws_region: eu-central-1\n  build_layer: false\n"
     (tmp_path / "home" / ".cookiecutterrc").write_text(bad, encoding="utf-8")
-    result = run(tmp_path, "-f", NO_LAYER)
-    assert result.returncode == 0
-    assert re.search(r"Created orders-api: python3.13, arm64, sam, http_api, \S+-1\.", result.stdout)
-
-
-def test_choice_in_capitals(tmp_path: Path) -> None:
-    """Choices are lower-case words; another spelling is refused with the list of them."""
-    result = run(tmp_path, "api=HTTP_API")
-    assert result.returncode == 1
-    assert "the choices are ['http_api', 'rest_api', 'function_url']" in result.stderr
-    for name, value in CONTEXT.items():
-        for choice in value if isinstance(value, list) and name[0] != "_" else ():
-            assert choice == choice.lower()
+    assert run(tmp_path).stderr.startswith("runtime: 'python2' must be one of ")
+    assert (
+        "Created orders-api: python3.14, arm64, sam, http_api, eu-central-1."
+        in run(tmp_path, "-f", "runtime=python3.14").stdout
+    )
 
 
 def test_git_address_with_checkout(clone: Path, tmp_path: Path) -> None:
@@ -187,6 +182,44 @@ def test_git_address_with_checkout(clone: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "output" / "orders-api" / "app" / "main.py").exists()
     assert "--checkout v" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_other_modules_called_hooks(tmp_path: Path) -> None:
+    """Neither a package of that name where Cookiecutter is started, nor another template's filters, is in the way."""
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "__init__.py").write_text("raise SystemExit('not this one')", encoding="utf-8")
+    command = [sys.executable, "-m", "cookiecutter", ROOT, "--no-input", "-o", tmp_path / "output", NO_LAYER]
+    environment = os.environ | {"HOME": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "output" / "orders-api" / "README.md").exists()
+
+
+def test_two_templates_in_one_process(clone: Path, tmp_path: Path) -> None:
+    """Each is rendered with its own modules: another template's, and another version's of this one."""
+    other = tmp_path / "other"
+    (other / "hooks").mkdir(parents=True)
+    (other / "{{cookiecutter.name}}").mkdir()
+    (other / "cookiecutter.json").write_text('{"name": "other", "_extensions": ["hooks.filters.shout"]}')
+    (other / "hooks" / "filters.py").write_text(
+        "from cookiecutter.utils import simple_filter\n\n\n@simple_filter\ndef shout(text):\n    return text.upper()\n"
+    )
+    (other / "{{cookiecutter.name}}" / "x").write_text("{{ cookiecutter.name | shout }}")
+    filters = clone / "cookiecutter_fastapi_lambda" / "filters.py"
+    filters.write_text(filters.read_text(encoding="utf-8") + "\n\nquoted = str.upper\n", encoding="utf-8")
+    code = (
+        "import sys; from cookiecutter.main import cookiecutter\n"
+        "for number, template in enumerate(sys.argv[1:]):\n"
+        "    answers = {'build_layer': 'no'} if 'other' not in template else {}\n"
+        "    cookiecutter(template, no_input=True, output_dir=str(number), extra_context=answers)\n"
+    )
+    command = [sys.executable, "-c", code, other, ROOT, clone, ROOT]
+    environment = os.environ | {"HOME": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "0" / "other" / "x").read_text() == "OTHER"
+    described = [(tmp_path / number / "orders-api" / "pyproject.toml").read_text(encoding="utf-8") for number in "123"]
+    assert ["description = A FASTAPI SERVICE ON AWS LAMBDA" in text for text in described] == [False, True, False]
 
 
 def test_sam_init(tmp_path: Path) -> None:

@@ -1,0 +1,247 @@
+"""The rules for answers: which can be used alone and together, what may be used instead, and what follows from them."""
+
+import difflib
+import functools
+import keyword
+import re
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeGuard
+
+from slugify import slugify
+
+CHOICES = {
+    "runtime": ("python3.13", "python3.14", "python3.12", "python3.11"),
+    "architecture": ("arm64", "x86_64"),
+    "deployer": ("sam", "serverless", "zip"),
+    "api": ("http_api", "rest_api", "function_url"),
+}
+
+# Where AWS Lambda runs: botocore 1.44.8 and cfn-lint 1.58.0 name the same 46.
+REGIONS = """
+    af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1
+    ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-central-1 ca-west-1
+    cn-north-1 cn-northwest-1 eu-central-1 eu-central-2 eu-isoe-west-1 eu-north-1 eu-south-1 eu-south-2 eu-west-1
+    eu-west-2 eu-west-3 eusc-de-east-1 il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2
+    us-gov-east-1 us-gov-west-1 us-iso-east-1 us-iso-west-1 us-isob-east-1 us-isob-west-1 us-isof-east-1
+    us-isof-south-1 us-west-1 us-west-2
+""".split()
+# Where Lambda has no Function URLs, by cfn-lint 1.58.0: it knows no AWS::Lambda::Url there.
+WITHOUT_FUNCTION_URL = """
+    ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-west-1 cn-northwest-1
+    eu-central-2 il-central-1 me-central-1 mx-central-1 us-gov-east-1 us-gov-west-1
+""".split()
+# Where everything is available.
+ANYWHERE = "us-east-1"
+# With the longest slug this is what fits into the name of a role; those of AWS have at most 14.
+REGION_LENGTH = 19
+# Where osls 4.3.1, the deployer of serverless.yml, refuses to deploy to: its list of regions has none of these.
+UNKNOWN_TO_OSLS = "eu-isoe-west-1 eusc-de-east-1 us-isob-west-1 us-isof-east-1 us-isof-south-1".split()
+DIRECTIONS = {"central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"}
+
+SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+SLUG_LENGTH = (2, 40)
+# A distribution that is called like something it depends on cannot be resolved, and a folder called like a module
+# invites Python to import the folder.
+DEPENDENCIES = {"anyio", "fastapi", "mangum", "pydantic", "pytest", "ruff", "starlette", "uvicorn"}
+OUR_FOLDERS = {"app", "events", "package", "python", "tests"}
+# Names that Windows keeps for devices.
+DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+
+NAME_LENGTH = 80
+DESCRIPTION_LENGTH = 200
+EXAMPLE_LENGTH = 60
+
+QUESTIONS = ("project_name", "project_slug", "description", "aws_region", *CHOICES, "build_layer")
+
+# Answers that are fine alone and not together: the test, the questions, and what to choose instead.
+CLASHES: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str]] = [
+    (
+        lambda answers: (
+            answers["deployer"] == "serverless"
+            and (answers["aws_region"] in UNKNOWN_TO_OSLS or answers["aws_region"] not in REGIONS)
+        ),
+        ("deployer", "aws_region"),
+        "osls does not know that region; choose sam or zip, or another region",
+    ),
+    (
+        lambda answers: answers["api"] == "function_url" and answers["aws_region"] in WITHOUT_FUNCTION_URL,
+        ("api", "aws_region"),
+        "that region has no Function URLs; choose http_api or rest_api, or another region",
+    ),
+]
+
+
+class Problem(NamedTuple):
+    """What is wrong with an answer, or with two together: one ASCII sentence, and an answer that would do."""
+
+    questions: tuple[str, ...]
+    sentence: str
+    example: str
+
+
+def complete(answers: object) -> TypeGuard[Mapping[str, object]]:
+    """Return True if each question is answered."""
+    return isinstance(answers, Mapping) and all(question in answers for question in QUESTIONS)
+
+
+def derived(answers: Mapping[str, object]) -> dict[str, object]:
+    """Return the words that files use beside the answers. They are never stored, so they always fit the answers."""
+    deployer, url = answers["deployer"], answers["api"] == "function_url"
+    host = ("lambda-url", "on.aws") if url else ("execute-api", "amazonaws.com")
+    return {
+        "__python": str(answers["runtime"]).removeprefix("python"),
+        "__sam": deployer == "sam",
+        "__serverless": deployer == "serverless",
+        "__zip": deployer == "zip",
+        "__template": deployer in ("sam", "zip"),
+        "__url": url,
+        "__domain": f"{host[0]}.{answers['aws_region']}.{host[1]}",
+    }
+
+
+def problems(answers: Mapping[str, object]) -> list[Problem]:
+    """Return what is wrong with the answers, and an empty list when they can be used.
+
+    What is not answered yet is not judged.
+    """
+    alone: dict[str, Callable[[object], Problem | None]] = {
+        "project_name": lambda name: text_problem("project_name", name, NAME_LENGTH, "Orders API"),
+        "project_slug": slug_problem,
+        "description": lambda text: text_problem("description", text, DESCRIPTION_LENGTH, "Sells pots and pans"),
+        "aws_region": region_problem,
+        **{question: functools.partial(choice_problem, question) for question in CHOICES},
+        "build_layer": switch_problem,
+    }
+    found = [judge(answers[question]) for question, judge in alone.items() if question in answers]
+    if not any(found):
+        found = [
+            Problem(pair, f"{' and '.join(f'{name}={answers[name]}' for name in pair)}: {instead}.", ANYWHERE)
+            for clash, pair, instead in CLASHES
+            if all(name in answers for name in pair) and clash(answers)
+        ]
+    return [problem for problem in found if problem]
+
+
+def warnings(answers: Mapping[str, object]) -> list[str]:
+    """Return one sentence for each answer that can be used but may not be what was meant."""
+    region = answers["aws_region"]
+    if region in REGIONS:
+        return []
+    return [f"aws_region: {shown(region)} is not a region this template knows, so it was not checked."]
+
+
+def refused(question: str, value: object, rule: str, *examples: str) -> Problem:
+    """Return the problem of one answer: what was answered, the rule, and examples, the best one first."""
+    sentence = f"{question}: {shown(value)} {rule}; for example {' or '.join(map(shown, examples))}."
+    return Problem((question,), sentence, examples[0])
+
+
+def text_problem(question: str, value: object, longest: int, example: str) -> Problem | None:
+    """Refuse text that some file of the project could not carry unchanged: what is left is any single line."""
+    if not isinstance(value, str) or not value.strip():
+        rule = "must not be empty"
+    elif value != value.strip():
+        rule = "must not begin or end with a space"
+    elif len(value) > longest:
+        rule = f"must be at most {longest} characters long, not {len(value)}"
+    elif odd := next((character for character in value if not printable(character)), None):
+        rule = f"must be one line without control characters, not with U+{ord(odd):04X}"
+    else:
+        return None
+    return refused(question, value, rule, usable_text(value) or example)
+
+
+def usable_text(value: object) -> str:
+    """Return the first words of a text without what may not be in it; empty if nothing is left."""
+    words = "".join(character if printable(character) else " " for character in str(value)).split()
+    text = " ".join(words)
+    return textwrap.shorten(text, EXAMPLE_LENGTH, placeholder="") or text[:EXAMPLE_LENGTH].strip()
+
+
+def printable(character: str) -> bool:
+    """Return True if TOML, YAML, JSON, Markdown and Python source all take this character as it is."""
+    if character in "\ufeff\ufffe\uffff" or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return False
+    # Marks of writing direction make source code read other than it runs.
+    return unicodedata.bidirectional(character) not in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
+
+
+def usable_slug(name: object) -> str:
+    """Return a slug that can be used for any name: its words, with "api" where they alone cannot be used."""
+    _, longest = SLUG_LENGTH
+    words = slugify(str(name), max_length=longest, word_boundary=True, save_order=True)
+    fewer = slugify(str(name), max_length=longest - len("-api"), word_boundary=True, save_order=True)
+    candidates = (words, f"{fewer}-api", f"api-{fewer}")
+    return next((slug for slug in candidates if not slug_rule(slug)), "my-api")
+
+
+def slug_problem(value: object) -> Problem | None:
+    """Refuse a slug that could not name a folder, a stack and a distribution everywhere."""
+    rule = slug_rule(value)
+    return refused("project_slug", value, rule, usable_slug(value)) if rule else None
+
+
+def slug_rule(value: object) -> str | None:
+    """Return the rule that a slug breaks."""
+    shortest, longest = SLUG_LENGTH
+    if not isinstance(value, str) or not SLUG.fullmatch(value):
+        return "must be lower-case words joined by hyphens, the first one starting with a letter"
+    if not shortest <= len(value) <= longest:
+        return f"must have {shortest} to {longest} characters, not {len(value)}"
+    if value in DEPENDENCIES | OUR_FOLDERS | sys.stdlib_module_names or keyword.iskeyword(value):
+        return "must not be a name that Python or this project already uses"
+    if value in DEVICES:
+        return "must not be a name that Windows keeps for a device"
+    return None
+
+
+def region_problem(value: object) -> Problem | None:
+    """Refuse what cannot be a region's name, and a slip in the name of one that exists."""
+    near = regions_near(value)
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z]{2,5}(-[a-z]+)+-[0-9]", value):
+        rule = "must be the code of a region, in lower case"
+    elif len(value) > REGION_LENGTH:
+        rule = f"must be the code of a region, at most {REGION_LENGTH} characters long"
+    elif value in REGIONS or could_be_new(value) or not near:
+        return None
+    else:
+        rule = "must be the code of a region"
+    return refused("aws_region", value, rule, *(near or [ANYWHERE]))
+
+
+def regions_near(value: object) -> list[str]:
+    """Return the one or two regions that were probably meant, the nearest first."""
+    typed = re.sub(r"(?<=\d)[a-z]$", "", slugify(str(value)))  # without the letter of an availability zone
+    if typed in REGIONS:
+        return [typed]
+    near = difflib.get_close_matches(typed, REGIONS, n=2, cutoff=0.8)
+    return sorted(near, key=lambda region: (-difflib.SequenceMatcher(None, region, typed).ratio(), region))
+
+
+def could_be_new(region: str) -> bool:
+    """Return True for a region that AWS may open next by its name: a known part of the world, a direction, a number."""
+    area, *_, direction, _ = region.split("-")
+    return direction in DIRECTIONS and area in {known.split("-")[0] for known in REGIONS}
+
+
+def choice_problem(question: str, value: object) -> Problem | None:
+    """Refuse a value that is not among the choices."""
+    choices = CHOICES[question]
+    if value in choices:
+        return None
+    nearest = max(choices, key=lambda choice: difflib.SequenceMatcher(None, choice, str(value).lower()).ratio())
+    return refused(question, value, f"must be one of {', '.join(choices)}", nearest)
+
+
+def switch_problem(value: object) -> Problem | None:
+    """Refuse what is neither true nor false; in a replay file it could be anything."""
+    return None if isinstance(value, bool) else refused("build_layer", value, "must be true or false", "true")
+
+
+def shown(value: object) -> str:
+    """Return the value as a short ASCII literal, so that any console can print it."""
+    literal = ascii(value)
+    return literal if len(literal) <= 100 else literal[:96] + "...'"
