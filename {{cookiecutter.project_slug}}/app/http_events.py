@@ -12,7 +12,6 @@ from urllib.parse import unquote
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.handlers import ALB, APIGateway, HTTPGateway
 from mangum.types import LambdaConfig, Response, Scope
-from mangum.types import LambdaHandler as Adapter
 
 # 6 MB as the runtime counts them: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 RESPONSE_LIMIT = 6_291_556
@@ -23,6 +22,7 @@ CONFIG = LambdaConfig(api_gateway_base_path="/", text_mime_types=TEXT_TYPES, exc
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
+Adapter = ALB | APIGateway | HTTPGateway
 
 
 class NotHttpError(ValueError):

@@ -32,10 +32,7 @@ class LambdaHandler:
         self.lifespan: LifespanCycle | None = None
         self.loop = asyncio.new_event_loop()
         atexit.register(self.close)
-        with suppress(Exception):  # not every application has routes, and what it has may not look up a name
-            # FastAPI completes the routes of its routers when it first looks through them. Init has a whole processor
-            # for that, however little memory the function has; the first request has not.
-            self.app.url_path_for("")
+        complete_routes(app)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # elsewhere uvicorn may have imported this, to enter it itself
             self.start()
 
@@ -75,3 +72,13 @@ class LambdaHandler:
         if self.lifespan and not self.loop.is_closed():
             self.lifespan.__exit__(None, None, None)
         self.loop.close()
+
+
+def complete_routes(app: Any) -> None:
+    """Have FastAPI complete the routes of its routers, which it does when it first looks through them.
+
+    Init has a whole processor for that, however little memory the function has; the first request has not. It is only
+    a saving: an application that has no routes, or fails to look through them, is left as it is.
+    """
+    with suppress(Exception):
+        app.url_path_for("")

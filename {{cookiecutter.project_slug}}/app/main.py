@@ -2,11 +2,13 @@
 
 import gc
 import sys
+from typing import Any
 
 # Two savings at cold start, until the end of this file. Imports make no garbage to collect. And FastAPI imports all of
 # Pydantic 1 only to recognize its models and refuse them. (A library that needs Pydantic 1 can be imported above.)
 gc.disable()
-sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type] # Python takes None as "cannot be imported"
+modules: dict[str, Any] = sys.modules
+modules.setdefault("pydantic.v1", None)
 
 import logging
 
@@ -46,7 +48,7 @@ async def read_health() -> dict[str, str]:
 
 handler = LambdaHandler(app)
 
-if sys.modules["pydantic.v1"] is None:
-    del sys.modules["pydantic.v1"]
+if modules["pydantic.v1"] is None:
+    del modules["pydantic.v1"]
 gc.enable()
 gc.freeze()  # objects made so far live as long as the process, so collections need not look at them

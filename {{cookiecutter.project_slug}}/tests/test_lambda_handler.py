@@ -81,7 +81,7 @@ def mounted() -> FastAPI:
     return app
 
 
-APPLICATIONS = {
+APPLICATIONS: dict[str, Callable[[], ASGIApp]] = {
     "bare": lambda: bare,
     "mounted": mounted,
     "starlette": starlette,
@@ -93,14 +93,13 @@ APPLICATIONS = {
 def test_any_application(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the application is, its handler starts on Lambda and answers."""
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
-    app: ASGIApp = APPLICATIONS[name]()
-    assert get(LambdaHandler(app), "/") == "answer"
+    assert get(LambdaHandler(APPLICATIONS[name]()), "/") == "answer"
 
 
 def test_decorator() -> None:
     """A decorator can read the names and the signature of the handler, as of a function."""
 
-    def trace(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def trace(function: Any) -> Any:
         segments.extend([function.__name__, function.__qualname__])
 
         @functools.wraps(function)
