@@ -218,8 +218,8 @@ def test_binary_leaves_whole(front_end: str, call: Worker) -> None:
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_text_leaves_as_text(front_end: str, call: Worker) -> None:
-    """So do the kinds of text that are called +json and +xml."""
-    for path, body in (("/probe/problem", '{"title":"no"}'), ("/probe/svg", "<svg/>")):
+    """So do types that end in +json and +xml, and YAML."""
+    for path, body in (("/probe/problem", '{"title":"no"}'), ("/probe/svg", "<svg/>"), ("/probe/yaml", "a: 1")):
         response = call(FRONT_ENDS[front_end](path))
         assert (response["isBase64Encoded"], response["body"]) == (False, body)
 
@@ -257,10 +257,11 @@ def test_null_headers(front_end: str, call: Worker) -> None:
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_no_content(front_end: str, call: Worker) -> None:
-    """An answer without content says nothing of its type."""
-    response = call(FRONT_ENDS[front_end]("/probe/nothing", method="DELETE"))
-    assert (response["statusCode"], response.get("body") or "") == (204, "")
-    assert "content-type" not in headers(response)
+    """A response that has no content has no content type."""
+    for path, method, status in (("/probe/nothing", "DELETE", 204), ("/probe/unchanged", "GET", 304)):
+        response = call(FRONT_ENDS[front_end](path, method=method))
+        assert (response["statusCode"], response.get("body") or "") == (status, "")
+        assert "content-type" not in headers(response)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class LambdaHandler:
         self.app: Any = app  # Mangum's type of an application is narrower than Starlette's
         self.__name__ = self.__qualname__ = "handler"  # decorators of handlers read them, as they would of a function
         self.lifespan: LifespanCycle | None = None
+        self.abandoned: list[LifespanCycle | None] = []
         self.loop = asyncio.new_event_loop()
         atexit.register(self.close)
         complete_routes(app)
@@ -57,7 +58,8 @@ class LambdaHandler:
         Raises:
             LifespanFailure: the application could not start.
         """
-        if self.loop.is_closed():  # by somebody else, and what the lifespan has opened on it can no longer be used
+        if self.loop.is_closed():  # by somebody else: what the lifespan has opened on it can no longer be used
+            self.abandoned.append(self.lifespan)  # as garbage, it would run its end without a loop
             self.loop, self.lifespan = asyncio.new_event_loop(), None
         # Mangum runs on the thread's current loop, and asyncio.run() anywhere leaves the thread without one.
         asyncio.set_event_loop(self.loop)

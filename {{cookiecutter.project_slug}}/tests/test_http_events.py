@@ -63,15 +63,17 @@ def test_scheduled_event_is_refused(source: str) -> None:
 
 
 def test_null_headers() -> None:
-    """The test events of the console have null for headers."""
-    event = normalize_event(http_event("/") | {"headers": None, "multiValueHeaders": None})
-    assert (event["headers"], event.get("multiValueHeaders")) == ({}, None)
+    """The test events of the console have null for headers, or for one of them."""
+    for headers in (None, {"host": None}):
+        event = normalize_event(http_event("/") | {"headers": headers, "multiValueHeaders": headers})
+        assert (event["headers"], event.get("multiValueHeaders") or {}) == ({}, {})
 
 
-def test_response_that_is_too_large(caplog: pytest.LogCaptureFixture) -> None:
-    """It becomes an error with the other headers kept, and a line in the log."""
+@pytest.mark.parametrize("body", ["x" * RESPONSE_LIMIT, '"' * (RESPONSE_LIMIT // 2), "é" * (RESPONSE_LIMIT // 2)])
+def test_response_that_is_too_large(body: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It becomes an error with the other headers kept, and a line in the log; what counts is its length as JSON."""
     headers = {"content-type": "text/plain", "content-encoding": "x", "access-control-allow-origin": "*"}
-    response = {"statusCode": 200, "headers": headers, "body": "x" * RESPONSE_LIMIT}
+    response = {"statusCode": 200, "headers": headers, "body": body}
     limited = limit_response(response, Context())
     assert limited["statusCode"] == 500
     assert limited["headers"] == {"content-type": "application/json", "access-control-allow-origin": "*"}

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import inspect
 import json
 from collections.abc import AsyncGenerator, Callable
@@ -13,6 +12,7 @@ import pytest
 from fastapi import FastAPI, Request
 from mangum.exceptions import LifespanFailure
 from starlette.applications import Starlette
+from starlette.datastructures import URLPath
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -32,7 +32,7 @@ def get(handler: Callable[[Any, Any], dict[str, Any]], path: str) -> Any:
 
 
 def counting() -> FastAPI:
-    """Return an application that counts how often its lifespan is entered, and names the loop that it runs on."""
+    """Return an application that counts how often its lifespan is entered, and tells whether its loop is still used."""
     entered: list[asyncio.AbstractEventLoop] = []
 
     @asynccontextmanager
@@ -44,15 +44,17 @@ def counting() -> FastAPI:
 
     @app.get("/state")
     async def state(request: Request) -> dict[str, Any]:
-        return {"entered": request.state.entered, "same loop": asyncio.get_running_loop() is entered[-1]}
+        number = request.state.entered
+        request.state.entered = "changed by an earlier request"
+        return {"entered": number, "same loop": asyncio.get_running_loop() is entered[-1]}
 
     return app
 
 
 async def bare(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as any ASGI application may, without a lifespan."""
-    if scope["type"] == "http":
-        await PlainTextResponse('"answer"')(scope, receive, send)
+    """Answer any request, and refuse a lifespan, as the ASGI specification allows."""
+    assert scope["type"] == "http"
+    await PlainTextResponse('"answer"')(scope, receive, send)
 
 
 async def endpoint(_: Request) -> PlainTextResponse:
@@ -68,7 +70,7 @@ def starlette() -> Starlette:
 
 
 def mounted() -> FastAPI:
-    """Return an application whose routes cannot be looked through: a mounted one has something else by that name."""
+    """Return an application whose routes cannot be looked through: `routes` of a mounted one is not a list."""
 
     class Mounted:
         routes = 42
@@ -94,6 +96,19 @@ def test_any_application(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the application is, its handler starts on Lambda and answers."""
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     assert get(LambdaHandler(APPLICATIONS[name]()), "/") == "answer"
+
+
+def test_routes_are_completed_at_init() -> None:
+    """Init makes FastAPI look through its routes, so that the first request need not."""
+    names: list[str] = []
+
+    class Application(FastAPI):
+        def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+            names.append(name)
+            return super().url_path_for(name, **path_params)
+
+    LambdaHandler(Application())
+    assert names == [""]
 
 
 def test_decorator() -> None:
@@ -125,11 +140,23 @@ def test_lifespan_is_entered_once() -> None:
 
 def test_closed_loop() -> None:
     """A loop that somebody has closed is replaced, and the lifespan is entered on the new one."""
-    handler = LambdaHandler(counting())
-    assert get(handler, "/state") == {"entered": 1, "same loop": True}
-    asyncio.get_event_loop().close()
-    assert get(handler, "/state") == {"entered": 2, "same loop": True}
-    gc.collect()  # asyncio logs that the first lifespan was not left: here, rather than when the tests end
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            loops.append(asyncio.get_running_loop())
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            assert asyncio.get_running_loop() is loops[-1]
+            await bare(scope, receive, send)
+
+    handler = LambdaHandler(app)
+    assert get(handler, "/") == get(handler, "/") == "answer"
+    assert len(loops) == 1
+    loops[0].close()
+    assert get(handler, "/") == get(handler, "/") == "answer"
+    assert len(loops) == 2
 
 
 def test_lifespan_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
