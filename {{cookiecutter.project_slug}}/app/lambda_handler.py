@@ -1,4 +1,4 @@
-"""The Lambda handler of an ASGI application: the event loop, the lifespan, and the way of each event."""
+"""The Lambda handler of an ASGI application: event loop, lifespan, dispatch of events."""
 
 import asyncio
 import atexit
@@ -19,7 +19,7 @@ WARMUP_EVENTS: tuple[Event, ...] = ({"warmup": True}, {"source": "serverless-plu
 
 
 class LambdaHandler:
-    """Call it with an event and a context, as Lambda does; it returns the application's response.
+    """A function for Lambda: called with an event and a context, it returns the response of an application.
 
     Args:
         app: any ASGI application, such as a FastAPI or Starlette application, with a middleware around it or without.
@@ -28,7 +28,7 @@ class LambdaHandler:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app: Any = app  # Mangum's type of an application is narrower than Starlette's
-        self.__name__ = self.__qualname__ = "handler"  # decorators of handlers read them, as they would of a function
+        self.__name__ = self.__qualname__ = "handler"  # decorators read them, as of any function
         self.lifespan: LifespanCycle | None = None
         self.abandoned: list[LifespanCycle | None] = []
         self.loop = asyncio.new_event_loop()
@@ -38,7 +38,7 @@ class LambdaHandler:
             self.start()
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Answer one event.
+        """Return the application's response to the HTTP request in an event.
 
         Raises:
             NotHttpError: the event is not an HTTP request.
@@ -59,7 +59,7 @@ class LambdaHandler:
             LifespanFailure: the application could not start.
         """
         if self.loop.is_closed():  # by somebody else: what the lifespan has opened on it can no longer be used
-            self.abandoned.append(self.lifespan)  # as garbage, it would run its end without a loop
+            self.abandoned.append(self.lifespan)  # collected as garbage, it would end without a loop
             self.loop, self.lifespan = asyncio.new_event_loop(), None
         # Mangum runs on the thread's current loop, and asyncio.run() anywhere leaves the thread without one.
         asyncio.set_event_loop(self.loop)
