@@ -1,4 +1,4 @@
-"""An HTTP server in front of the emulator that does what a front door does: a request becomes an event, and back.
+"""An HTTP server before the emulator that does what a front end does: requests become events, and outputs responses.
 
 Any method goes through, as schemathesis sends odd ones too.
 """
@@ -14,17 +14,17 @@ from tests.emulator import Emulator
 
 
 class Bridge:
-    """A front door on a free port; leaving the `with` block closes it.
+    """A front end on a free port; leaving the `with` block stops it.
 
     Args:
         emulator: where the function runs.
-        door: "http_api", "rest_api" or "function_url", whose events the function gets.
+        front_end: "http_api", "rest_api" or "function_url", whose events the function gets.
         stage: a named stage, which is then the first part of every path; without it the path is as it came.
 
     """
 
-    def __init__(self, emulator: Emulator, door: str, stage: str = "") -> None:
-        make = {"http_api": second, "function_url": second, "rest_api": first}[door]
+    def __init__(self, emulator: Emulator, front_end: str, stage: str = "") -> None:
+        make = {"http_api": payload_2, "function_url": payload_2, "rest_api": payload_1}[front_end]
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -36,7 +36,7 @@ class Bridge:
 
             def serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                event = make(self, body, stage, door == "function_url")
+                event = make(self, body, stage, front_end == "function_url")
                 if event is None:
                     answer: dict[str, Any] = {"statusCode": 403, "body": '{"message":"Forbidden"}'}
                 else:
@@ -64,12 +64,12 @@ class Bridge:
         self.url = f"http://127.0.0.1:{self.server.server_port}" + (f"/{stage}" if stage else "")
 
     def __enter__(self) -> "Bridge":
-        """Open the door."""
+        """Start the server."""
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the door."""
+        """Stop the server."""
         self.server.shutdown()
         self.server.server_close()
 
@@ -92,7 +92,7 @@ def text_or_base64(body: bytes, binary: bool) -> dict[str, Any]:
     return {"body": base64.b64encode(body).decode() if body else None, "isBase64Encoded": bool(body)}
 
 
-def second(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) -> dict[str, Any] | None:
+def payload_2(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) -> dict[str, Any] | None:
     """Return an event of payload format 2.0; `raw` leaves the path encoded, as a Function URL does."""
     path, _, query = request.path.partition("?")
     path = path if raw else urllib.parse.unquote(path, errors="replace")
@@ -130,7 +130,7 @@ def second(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) 
     }
 
 
-def first(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) -> dict[str, Any] | None:
+def payload_1(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) -> dict[str, Any] | None:
     """Return an event of a REST API with binary types: the stage is in the context's path only."""
     path, _, query = request.path.partition("?")
     if not f"{path}/".startswith(f"/{stage}/"):

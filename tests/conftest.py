@@ -191,7 +191,7 @@ def aws(aws_server: Aws) -> Aws:
 
 @pytest.fixture(params=CONTEXT["api"])
 def deploy_each(request: pytest.FixtureRequest, bake: Bake, aws: Aws, tmp_path: Path) -> Deploy:
-    """Return deploy.py of a project behind each front door in turn."""
+    """Return deploy.py of a project behind each HTTP front end in turn."""
     shutil.copytree(bake(deployer="zip", api=request.param, build_layer=True), tmp_path / "project")
     return Deploy(tmp_path / "project", aws)
 

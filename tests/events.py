@@ -1,4 +1,4 @@
-"""What the front doors hand to the function, made from a path."""
+"""Events of the HTTP front ends, made from a path."""
 
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +9,12 @@ CLIENT = "203.0.113.7"
 
 
 def http_api(
-    path: str, stage: str = "$default", method: str = "GET", host: str = HOST, proxy: str | None = None, **more: Any
+    path: str,
+    stage: str | None = "$default",
+    method: str = "GET",
+    host: str = HOST,
+    proxy: str | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """Return an event of an HTTP API, payload format 2.0; with a named stage the path starts with the stage.
 
@@ -97,4 +102,9 @@ def with_headers(event: dict[str, Any], headers: dict[str, str]) -> dict[str, An
     return event
 
 
-DOORS = {"http_api": http_api, "rest_api": rest_api, "function_url": function_url, "load_balancer": load_balancer}
+FRONT_ENDS = {
+    "http_api": http_api,
+    "rest_api": rest_api,
+    "function_url": function_url,
+    "load_balancer": load_balancer,
+}

@@ -54,6 +54,14 @@ def add(app: FastAPI) -> None:
     async def svg() -> Response:
         return Response("<svg/>", media_type="image/svg+xml")
 
+    @app.get("/probe/yaml")
+    async def yaml() -> Response:
+        return Response("a: 1", media_type="application/yaml")
+
+    @app.get("/probe/unchanged", status_code=304)
+    async def unchanged() -> None:
+        pass
+
     @app.get("/probe/binary")
     async def binary() -> Response:
         return Response(bytes(range(256)), media_type="application/octet-stream")

@@ -1,4 +1,4 @@
-"""A real client against the real runtime: HTTP through a front door's events, the emulator and the built layer."""
+"""A real client against the real runtime: HTTP through the events of a front end, the emulator and the built layer."""
 
 import json
 import re
@@ -16,19 +16,19 @@ from tests.conftest import ROOT, Bake
 from tests.emulator import Emulator
 from tests.machine import ARCHITECTURE, BIN, CACHE, CI, interpreter, npm_ci
 
-# A front door, and the stage in the address.
-DOORS = [("http_api", ""), ("http_api", "dev"), ("rest_api", "prod"), ("function_url", "")]
+# A front end, and the stage in the address.
+FRONT_ENDS = [("http_api", ""), ("http_api", "dev"), ("rest_api", "prod"), ("function_url", "")]
 
 
-@pytest.fixture(scope="module", params=DOORS, ids=lambda door: "-".join(filter(None, door)))
+@pytest.fixture(scope="module", params=FRONT_ENDS, ids=lambda each: "-".join(filter(None, each)))
 def bridge(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Bridge]:
-    """Return each front door before the function of a project."""
-    door, stage = request.param
-    project = bake(api=door, architecture=ARCHITECTURE, build_layer=True)
+    """Return each front end before the function of a project."""
+    front_end, stage = request.param
+    project = bake(api=front_end, architecture=ARCHITECTURE, build_layer=True)
     origins = {"ALLOWED_ORIGINS": "https://shop.example.com"}
     with (
         Emulator(interpreter("python3.13"), project / "app", project / "package", **origins) as emulator,
-        Bridge(emulator, door, stage) as bridge,
+        Bridge(emulator, front_end, stage) as bridge,
     ):
         yield bridge
         assert bridge.failures == []
@@ -74,8 +74,8 @@ CASES: list[int] = []
 
 
 def test_schemathesis_sent_enough() -> None:
-    """Over all the doors."""
-    assert len(CASES) == len(DOORS)
+    """Over all the front ends."""
+    assert len(CASES) == len(FRONT_ENDS)
     assert sum(CASES) >= 500, CASES
 
 

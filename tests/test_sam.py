@@ -123,7 +123,7 @@ def test_function_url_has_both_permissions(bake: Bake) -> None:
     assert template["ApiFunctionUrl"]["Properties"].get("InvokeMode", "BUFFERED") == "BUFFERED"
 
 
-def test_only_the_chosen_front_door(bake: Bake) -> None:
+def test_only_the_chosen_front_end(bake: Bake) -> None:
     """No word of the others, in the infrastructure and in the README."""
     words = {"http_api": ["HttpApi", "HTTP API"], "rest_api": ["RestApi", "REST API"]}
     words["function_url"] = ["FunctionUrl", "Function URL"]

@@ -162,7 +162,7 @@ def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
 
     assert "No changes to deploy. Deployment skipped." in deploy()
     if api == "rest_api":
-        return  # from here on the front door has no part in it
+        return  # from here on the front end has no part in it
 
     with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")

@@ -2,12 +2,13 @@
 
 import gc
 import sys
+from typing import Any
 
-# Two things that a cold start need not wait for, until the end of this file. Importing makes no garbage to collect. And
-# FastAPI looks for models of Pydantic 1 among the annotations, only to refuse them: it loads all of Pydantic 1 to know
-# one. (A library that needs Pydantic 1 itself can be imported above.)
+# Two savings at cold start, until the end of this file. Imports make no garbage to collect. And FastAPI imports all of
+# Pydantic 1 only to recognize its models and refuse them. (A library that needs Pydantic 1 can be imported above.)
 gc.disable()
-sys.modules.setdefault("pydantic.v1", None)
+modules: dict[str, Any] = sys.modules
+modules.setdefault("pydantic.v1", None)
 
 import logging
 
@@ -15,7 +16,7 @@ from fastapi import FastAPI
 
 import items
 import settings
-from gateway import LambdaHandler
+from lambda_handler import LambdaHandler
 from middleware import add_middleware
 
 logging.getLogger().setLevel(settings.LOG_LEVEL)
@@ -30,24 +31,24 @@ app.include_router(items.router)
 add_middleware(app)
 
 
-# Endpoints are `async def`: an environment on Lambda serves one request at a time, so a blocking call in one holds up
-# nobody, while a plain `def` would start a thread for each request. Under uvicorn blocking calls do hold up others.
+# Endpoints are `async def`: a Lambda execution environment serves one request at a time, so a blocking call delays no
+# other request, while a plain `def` would start a thread for each. Under uvicorn a blocking call does delay others.
 @app.get("/")
 async def read_root() -> dict[str, str]:
-    """Say which service this is."""
+    """Return the name and the version of the service."""
     return {"service": app.title, "version": app.version}
 
 
 @app.head("/health", include_in_schema=False)
 @app.get("/health")
 async def read_health() -> dict[str, str]:
-    """Tell a monitor that the service answers."""
+    """Return a fixed answer, for monitors."""
     return {"status": "ok"}
 
 
 handler = LambdaHandler(app)
 
-if sys.modules["pydantic.v1"] is None:
-    del sys.modules["pydantic.v1"]
+if modules["pydantic.v1"] is None:
+    del modules["pydantic.v1"]
 gc.enable()
-gc.freeze()  # what is there now stays as long as the process, so it is never looked at again
+gc.freeze()  # objects made so far live as long as the process, so collections need not look at them

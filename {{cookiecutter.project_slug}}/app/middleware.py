@@ -1,12 +1,12 @@
-"""What every answer gets, on Lambda and under uvicorn alike: a request id, CORS headers, and a body when it crashed.
+"""Middleware for every response, on Lambda and under uvicorn alike: request id, CORS headers, unhandled errors.
 
-Pure ASGI: a middleware made with `@app.middleware("http")` doubles the time of a request.
+It is pure ASGI, since a middleware made with `@app.middleware("http")` doubles the time of a request.
 """
 
 import logging
 from uuid import uuid4
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,13 +17,14 @@ REQUEST_ID = "x-request-id"
 logger = logging.getLogger(__name__)
 
 
-def add_middleware(app: FastAPI) -> None:
-    """Put the middleware around an application, the innermost first.
+def add_middleware(app: Starlette) -> None:
+    """Add the middleware to a FastAPI or Starlette application.
 
-    CORS is around the crashes: without its headers a browser would show one as a CORS failure. The application is its
-    only owner; the gateway passes preflights on.
+    The last one added runs first. CORS runs before UnhandledErrors: without its headers, a browser would report an
+    unhandled error as a CORS failure. Only the application answers preflight requests; API Gateway and Function URLs
+    pass them on.
     """
-    app.add_middleware(Crashes)
+    app.add_middleware(UnhandledErrors)
     if settings.ALLOWED_ORIGINS:
         app.add_middleware(
             CORSMiddleware,
@@ -37,13 +38,13 @@ def add_middleware(app: FastAPI) -> None:
 
 
 class RequestId:
-    """Names each request in `request.state.request_id` and in a header: on Lambda as the log does, else at random."""
+    """Put a request id into `request.state.request_id` and a response header: Lambda's own, elsewhere a random one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -58,27 +59,27 @@ class RequestId:
         await self.app(scope, receive, send_with_id)
 
 
-class Crashes:
-    """Answers a crash in the shape of FastAPI's other errors, without what happened; that is in the log, once."""
+class UnhandledErrors:
+    """Log an exception that the application has not handled, once, and answer with status 500 without its content."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        started = False
+        """Serve a request."""
+        response_started = False
 
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = True
+        async def note_start(message: Message) -> None:
+            nonlocal response_started
+            response_started = True
             await send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, note_start)
         except Exception:
-            if started or scope["type"] != "http":
-                raise  # too late for another answer; the server logs it
+            if response_started or scope["type"] != "http":
+                raise  # too late for another response; the server logs it
             request_id = scope["state"]["request_id"]
-            logger.exception("%s %s crashed", scope["method"], scope["path"])
+            logger.exception("Unhandled error in %s %s", scope["method"], scope["path"])
             body = {"detail": "Internal Server Error", "request_id": request_id}
             await JSONResponse(body, status_code=500)(scope, receive, send)

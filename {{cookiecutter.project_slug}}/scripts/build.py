@@ -21,7 +21,7 @@ import time
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,7 +170,8 @@ def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: 
     """
     # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command = [python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    command: list[str | Path] = [python, "-s", "-m", "compileall", "-q", "-j", "0"]
+    command += ["--invalidation-mode", "unchecked-hash"]
     try:
         run(*command, "-s", folder, "-p", on_lambda, folder, env=clean | {"PYTHONHASHSEED": "0"} | environment)
     except BuildError as error:
@@ -223,7 +224,8 @@ def record(layer: Path, bytecode: bool) -> dict[str, object]:
 def built_from() -> dict[str, object]:
     """Return the record in package/python, or an empty one if there is no layer or no record."""
     try:
-        return json.loads((LAYER / RECORD).read_text(encoding="utf-8"))
+        built: dict[str, object] = json.loads((LAYER / RECORD).read_text(encoding="utf-8"))
+        return built
     except (OSError, ValueError):
         return {}
 
@@ -233,7 +235,7 @@ def stale(could_compile: bool) -> str | None:
     built = built_from()
     if not built:
         return "package/python is not built"
-    wanted = record(LAYER, built.get("bytecode") or could_compile)
+    wanted = record(LAYER, bool(built.get("bytecode")) or could_compile)
     changed = [name for name, value in wanted.items() if built.get(name) != value]
     return f"package/python is out of date ({', '.join(changed)})" if changed else None
 
@@ -320,7 +322,7 @@ def make_venv() -> None:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder() -> Generator[Path]:
     """Make a folder to build in, on the project's own file system; what killed builds left of theirs goes first."""
     SCRATCH.mkdir(exist_ok=True)
     for left in SCRATCH.iterdir():

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Context:
-    """What Lambda hands to a handler beside the event, as far as it can be had here."""
+    """The context that Lambda passes to a handler with the event, with local values."""
 
     function_name = memory_limit_in_mb = log_group_name = log_stream_name = "local"
     function_version = "$LATEST"
@@ -24,12 +24,12 @@ class Context:
         self.end = time.monotonic() + timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the function may still run, in milliseconds."""
+        """Return the time until the timeout, in milliseconds."""
         return max(0, int((self.end - time.monotonic()) * 1000))
 
 
 def main(arguments: list[str]) -> int:
-    """Hand the event of a file to the handler and print its answer; return 0 if that is no error of the server."""
+    """Call the handler with the event of a file and print the response; return 0 unless its status is 500 or more."""
     parser = argparse.ArgumentParser(prog="invoke.py", description="Call the Lambda handler with an event.")
     parser.add_argument("event", type=Path, help="a JSON file, such as events/get-item.json")
     path = parser.parse_args(arguments).event

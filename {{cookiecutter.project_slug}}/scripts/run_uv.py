@@ -82,7 +82,8 @@ def find_uv() -> list[str | Path]:
         BuildError: there is none, and it cannot be installed.
     """
     private: list[str | Path] = [venv_python(UV_VENV), "-m", "uv"]
-    for command in (["uv"], [sys.executable, "-m", "uv"], private):
+    candidates: list[list[str | Path]] = [["uv"], [sys.executable, "-m", "uv"], private]
+    for command in candidates:
         version = re.match(r"uv (\d+)\.(\d+)", capture(*command, "--version") or "")
         if version and (int(version[1]), int(version[2])) >= LOWEST_UV:
             return command

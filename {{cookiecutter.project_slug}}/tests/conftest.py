@@ -1,4 +1,4 @@
-"""Fixtures: a client that speaks to the application, and a way to call the Lambda handler as its front door does."""
+"""Fixtures: an HTTP client for the application, and a function that sends events to its Lambda handler."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-# app/ is deployed as it is: the tests leave no bytecode in it.
+# app/ is deployed as it is, so the tests must not write bytecode there.
 sys.dont_write_bytecode = True
 
 import main  # noqa: E402
@@ -39,7 +39,7 @@ def call() -> Call:
 
 {% if cookiecutter.api == "rest_api" %}
 def http_event(path: str, method: str = "GET", prefix: str = "/prod", domain: str | None = None) -> dict[str, Any]:
-    """Return what a REST API hands to the function; the prefix, a stage or a base path, is in the address only."""
+    """Return an event of a REST API; the prefix, a stage or a base path, is only in the path of its context."""
     event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
     event |= {"path": path, "httpMethod": method, "pathParameters": {"proxy": path.strip("/")}}
     event["requestContext"]["path"] = prefix + path
@@ -47,18 +47,10 @@ def http_event(path: str, method: str = "GET", prefix: str = "/prod", domain: st
         event["headers"]["Host"] = event["requestContext"]["domainName"] = domain
         event["multiValueHeaders"]["Host"] = [domain]
     return event
-
-
-def with_headers(event: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """Return the event with more headers, whose names may have underscores for hyphens."""
-    more = {name.replace("_", "-"): value for name, value in headers.items()}
-    event["headers"] |= more
-    event["multiValueHeaders"] |= {name: [value] for name, value in more.items()}
-    return event
 {% else %}
 {% if cookiecutter.api == "http_api" %}
 def http_event(path: str, method: str = "GET", stage: str = "$default", domain: str | None = None) -> dict[str, Any]:
-    """Return what an HTTP API hands to the function (payload format 2.0); a named stage is in the path."""
+    """Return an event of an HTTP API (payload format 2.0); with a named stage, the path starts with the stage."""
     event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
     event["rawPath"] = path
     event["routeKey"] = "$default"
@@ -69,16 +61,10 @@ def http_event(path: str, method: str = "GET", stage: str = "$default", domain: 
     return event
 {% else %}
 def http_event(path: str, method: str = "GET") -> dict[str, Any]:
-    """Return what a Function URL hands to the function (payload format 2.0)."""
+    """Return an event of a Function URL (payload format 2.0)."""
     event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
     event["rawPath"] = path
     event["requestContext"]["http"] |= {"method": method, "path": path}
     return event
 {% endif %}
-
-
-def with_headers(event: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """Return the event with more headers, whose names may have underscores for hyphens."""
-    event["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return event
 {% endif %}

@@ -1,4 +1,4 @@
-"""The service as Lambda calls it: events through `main.handler`."""
+"""Events through the Lambda handler of the service, `main.handler`."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ EVENTS = sorted((PROJECT / "events").glob("*.json"))
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
 def test_sample_event(path: Path) -> None:
-    """Every event in events/ is answered."""
+    """Every event in events/ is answered with status 200."""
     assert main.handler(json.loads(path.read_text(encoding="utf-8")), None)["statusCode"] == 200
 
 
@@ -30,7 +30,7 @@ def test_invoke(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_answers(call: Call) -> None:
-    """The paths of the API, a value that fits none, and a path that is not there."""
+    """The routes answer; a value that is not a number and an unknown path are errors."""
     assert call("/") == (200, {"service": main.app.title, "version": "0.1.0"})
     assert call("/items/42") == (200, {"item_id": 42, "name": "Item 42"})
     assert call("/items/x")[0] == 422
@@ -38,8 +38,8 @@ def test_answers(call: Call) -> None:
     assert call("/health", method="HEAD") == (200, None)
 
 
-def test_again_and_again(call: Call) -> None:
-    """An environment answers more than one request."""
+def test_several_requests(call: Call) -> None:
+    """An execution environment answers more than one request."""
     assert [call(f"/items/{number}")[1]["item_id"] for number in range(3)] == [0, 1, 2]
 {% if cookiecutter.api == "http_api" %}
 
@@ -51,7 +51,7 @@ def test_named_stage(call: Call, path: str) -> None:
 
 
 def test_path_that_only_looks_like_the_stage(call: Call) -> None:
-    """What merely begins with the letters of the stage is a path of its own."""
+    """A path that only begins with the letters of the stage does not have it."""
     assert call("/item/items/42", stage="item")[0] == 200
     assert call("/items/42", stage="item")[0] == 200
 

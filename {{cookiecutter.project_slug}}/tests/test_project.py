@@ -1,6 +1,7 @@
 """The parts of the project that must agree with one another."""
 
 import re
+import sys
 import tomllib
 
 import build
@@ -47,4 +48,4 @@ def test_no_dependency_is_hidden_by_a_module_of_ours() -> None:
     """A module in app/ that is called like one of Python or of the layer would be imported in its place."""
     ours = {path.stem for path in (PROJECT / "app").glob("*.py")}
     pinned = re.findall(r"^([a-z0-9-]+)==", build.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
-    assert not ours & ({name.replace("-", "_") for name in pinned} | build.sys.stdlib_module_names)
+    assert not ours & ({name.replace("-", "_") for name in pinned} | sys.stdlib_module_names)

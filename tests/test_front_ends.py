@@ -1,6 +1,6 @@
-"""Every front door's events through the handler of a rendered project, on its built layer.
+"""The events of every HTTP front end through the handler of a rendered project, on its built layer.
 
-One test for each fault that people have reported of FastAPI behind a gateway, with the right outcome.
+There is a test for each fault that people have reported of FastAPI on Lambda, with the right outcome.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Bake
-from tests.events import CLIENT, DOORS, HOST, function_url, http_api, load_balancer, rest_api
+from tests.events import CLIENT, FRONT_ENDS, HOST, function_url, http_api, load_balancer, rest_api
 from tests.machine import ARCHITECTURE, interpreter
 from tests.worker import HandlerError, Worker
 
@@ -112,6 +112,28 @@ def test_stage_is_not_part_of_the_route(event: dict[str, Any], call: Worker) -> 
     assert (response["statusCode"], content(response)) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        http_api("/$default/health"),
+        http_api("/$default/health", proxy="$default/health"),
+        http_api("/$default/health", host="api.example.com"),
+        http_api("/$default/health", stage="dev"),
+        http_api("/None/health", stage=None),
+        http_api("/undefined/health", stage=None),
+        http_api("//health", stage=""),
+        function_url("/$default/health"),
+        function_url("/%24default/health"),
+        function_url("/None/health", stage=None),
+        rest_api("/$default/health", stage="$default"),
+        load_balancer("/$default/health"),
+    ],
+)
+def test_client_cannot_make_up_a_stage(event: dict[str, Any], call: Worker) -> None:
+    """No front end puts $default into a path, and rules in front of the service would not know such a path."""
+    assert call(event)["statusCode"] == 404
+
+
 def test_stage_without_slash(call: Worker) -> None:
     """The address of a stage without a final slash is that with one."""
     for host in (HOST, "api.example.com"):
@@ -142,7 +164,7 @@ def test_redirect_stays_inside(event: dict[str, Any], location: str, call: Worke
 
 
 def test_https_unless_told_otherwise(call: Worker) -> None:
-    """A front door that does not say how it was called was called with https."""
+    """A request without X-Forwarded-Proto came by https."""
     event = rest_api("/probe/slash")
     for group in ("headers", "multiValueHeaders"):
         event[group] = {name: value for name, value in event[group].items() if name != "X-Forwarded-Proto"}
@@ -157,7 +179,7 @@ def test_links_have_the_prefix(call: Worker) -> None:
 
 
 def test_every_cookie_leaves(call: Worker) -> None:
-    """Two cookies are two cookies behind each front door."""
+    """Two cookies are two cookies behind each front end."""
     assert len(call(http_api("/probe/cookies"))["cookies"]) == 2
     assert len(call(function_url("/probe/cookies"))["cookies"]) == 2
     assert len(call(rest_api("/probe/cookies"))["multiValueHeaders"]["set-cookie"]) == 2
@@ -183,30 +205,32 @@ def test_every_cookie_arrives(event: dict[str, Any], call: Worker) -> None:
     assert content(call(event))["cookies"] == {"a": "1", "b": "2"}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_binary_leaves_whole(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_binary_leaves_whole(front_end: str, call: Worker) -> None:
     """Bytes and compressed text are sent as base64 and arrive as they were."""
-    response = call(DOORS[door]("/probe/binary"))
+    response = call(FRONT_ENDS[front_end]("/probe/binary"))
     assert response["isBase64Encoded"]
     assert content(response) == bytes(range(256))
-    response = call(DOORS[door]("/probe/gzip", send={"accept-encoding": "gzip"}))
+    response = call(FRONT_ENDS[front_end]("/probe/gzip", send={"accept-encoding": "gzip"}))
     assert response["isBase64Encoded"]
     assert json.loads(gzip.decompress(base64.b64decode(response["body"]))) == {"a": 1}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_text_leaves_as_text(door: str, call: Worker) -> None:
-    """So do the kinds of text that are called +json and +xml."""
-    for path, body in (("/probe/problem", '{"title":"no"}'), ("/probe/svg", "<svg/>")):
-        response = call(DOORS[door](path))
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_text_leaves_as_text(front_end: str, call: Worker) -> None:
+    """So do types that end in +json and +xml, and YAML."""
+    for path, body in (("/probe/problem", '{"title":"no"}'), ("/probe/svg", "<svg/>"), ("/probe/yaml", "a: 1")):
+        response = call(FRONT_ENDS[front_end](path))
         assert (response["isBase64Encoded"], response["body"]) == (False, body)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_binary_arrives_whole(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_binary_arrives_whole(front_end: str, call: Worker) -> None:
     """An upload that came as base64 is the file that was sent."""
     data = bytes(range(256)) * 4
-    event = DOORS[door]("/probe/sum", method="POST", body=base64.b64encode(data).decode(), isBase64Encoded=True)
+    event = FRONT_ENDS[front_end](
+        "/probe/sum", method="POST", body=base64.b64encode(data).decode(), isBase64Encoded=True
+    )
     assert content(call(event)).startswith("785b0751")
 
 
@@ -224,19 +248,20 @@ def test_rest_api_takes_uploads(bake: Bake) -> None:
             assert "BinaryMediaTypes".lower() not in text.lower()
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_null_headers(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_null_headers(front_end: str, call: Worker) -> None:
     """The console's test button sends null for headers."""
-    event = DOORS[door]("/health") | {"headers": None}
+    event = FRONT_ENDS[front_end]("/health") | {"headers": None}
     assert call(event | ({"multiValueHeaders": None} if "multiValueHeaders" in event else {}))["statusCode"] == 200
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_no_content(door: str, call: Worker) -> None:
-    """An answer without content says nothing of its type."""
-    response = call(DOORS[door]("/probe/nothing", method="DELETE"))
-    assert (response["statusCode"], response.get("body") or "") == (204, "")
-    assert "content-type" not in headers(response)
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_no_content(front_end: str, call: Worker) -> None:
+    """A response that has no content has no content type."""
+    for path, method, status in (("/probe/nothing", "DELETE", 204), ("/probe/unchanged", "GET", 304)):
+        response = call(FRONT_ENDS[front_end](path, method=method))
+        assert (response["statusCode"], response.get("body") or "") == (status, "")
+        assert "content-type" not in headers(response)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +280,19 @@ def test_other_events_are_refused(event: dict[str, Any], call: Worker) -> None:
     ) as error:
         call(event)
     assert error.value.kind == "NotHttpError"
+
+
+@pytest.mark.parametrize("event", [{"warmup": True}, {"source": "serverless-plugin-warmup"}])
+def test_warm_up(event: dict[str, Any], call: Worker) -> None:
+    """An event that keeps the execution environment warm gets an empty response."""
+    assert call(event) == {"statusCode": 204, "body": ""}
+
+
+def test_scheduled_event_is_refused(call: Worker) -> None:
+    """The error shows the event that keeps the function warm."""
+    event = {"source": "aws.events", "detail-type": "Scheduled Event", "resources": ["arn"], "detail": {}}
+    with pytest.raises(HandlerError, match=r'an event of aws\.events\..* \{"warmup": true\}'):
+        call(event)
 
 
 def infrastructure(project: Path) -> str:
@@ -278,10 +316,10 @@ def test_background_error_is_logged(call: Worker) -> None:
     assert "in the background" in error["trace"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_crash(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_crash(front_end: str, call: Worker) -> None:
     """A crash has CORS headers, FastAPI's shape and an id; the traceback is in the log alone, once."""
-    response = call(DOORS[door]("/probe/crash", send={"origin": ORIGIN}))
+    response = call(FRONT_ENDS[front_end]("/probe/crash", send={"origin": ORIGIN}))
     assert response["statusCode"] == 500
     sent = headers(response)
     assert sent["access-control-allow-origin"] == ORIGIN
@@ -290,27 +328,27 @@ def test_crash(door: str, call: Worker) -> None:
     assert "what happened" in error["trace"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_cors(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_cors(front_end: str, call: Worker) -> None:
     """Preflight, success, validation error and unknown path carry the same headers."""
     preflight = {"origin": ORIGIN, "access-control-request-method": "GET"}
     for event in (
-        DOORS[door]("/items/42", method="OPTIONS", send=preflight),
-        DOORS[door]("/items/42", send={"origin": ORIGIN}),
-        DOORS[door]("/items/x", send={"origin": ORIGIN}),
-        DOORS[door]("/nowhere", send={"origin": ORIGIN}),
+        FRONT_ENDS[front_end]("/items/42", method="OPTIONS", send=preflight),
+        FRONT_ENDS[front_end]("/items/42", send={"origin": ORIGIN}),
+        FRONT_ENDS[front_end]("/items/x", send={"origin": ORIGIN}),
+        FRONT_ENDS[front_end]("/nowhere", send={"origin": ORIGIN}),
     ):
         sent = headers(call(event))
         assert sent["access-control-allow-origin"] == ORIGIN
         assert sent["access-control-allow-credentials"] == "true"
         assert sent["vary"].startswith("Origin")
         assert sent["x-request-id"]
-    other = headers(call(DOORS[door]("/items/42", send={"origin": "https://other.com"})))
+    other = headers(call(FRONT_ENDS[front_end]("/items/42", send={"origin": "https://other.com"})))
     assert "access-control-allow-origin" not in other
 
 
 def test_cors_has_one_owner(variant: Path) -> None:
-    """No gateway answers for the application, and its parameter allows nobody unasked."""
+    """No front end answers preflight requests for the application, and by default no origin is allowed."""
     text = infrastructure(variant)
     assert "cors" not in text.lower()
     nobody = ("AllowedOrigins:\n", "ALLOWED_ORIGINS: ${param:allowedOrigins, ''}\n", '"ALLOWED_ORIGINS": "",\n')
@@ -365,14 +403,14 @@ def test_client_address(call: Worker) -> None:
     """One address; behind a load balancer the one that it saw, not those that the client claims."""
     event = load_balancer("/probe/seen", send={"x-forwarded-for": "198.51.100.1, 203.0.113.7"})
     assert content(call(event))["client"] == "203.0.113.7"
-    for door in ("http_api", "rest_api", "function_url"):
-        assert content(call(DOORS[door]("/probe/seen")))["client"] == CLIENT
+    for front_end in ("http_api", "rest_api", "function_url"):
+        assert content(call(FRONT_ENDS[front_end]("/probe/seen")))["client"] == CLIENT
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_response_that_is_too_large(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_response_that_is_too_large(front_end: str, call: Worker) -> None:
     """A small clear error and a line in the log, with the CORS headers of any other."""
-    response = call(DOORS[door]("/probe/much", send={"origin": ORIGIN}))
+    response = call(FRONT_ENDS[front_end]("/probe/much", send={"origin": ORIGIN}))
     assert response["statusCode"] == 500
     assert len(json.dumps(response)) < 6_291_556
     sent = headers(response)
@@ -383,17 +421,17 @@ def test_response_that_is_too_large(door: str, call: Worker) -> None:
     assert "Lambda takes 6291556" in error["message"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_head(door: str, call: Worker) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_head(front_end: str, call: Worker) -> None:
     """A monitor that asks with HEAD is answered, without a body."""
-    response = call(DOORS[door]("/health", method="HEAD"))
+    response = call(FRONT_ENDS[front_end]("/health", method="HEAD"))
     assert (response["statusCode"], response.get("body") or "") == (200, "")
 
 
 def test_latin_header(call: Worker) -> None:
     """A header that HTTP allows, and that is not UTF-8, does not turn the answer into a crash."""
-    for door in DOORS.values():
-        response = call(door("/probe/latin"))
+    for event in FRONT_ENDS.values():
+        response = call(event("/probe/latin"))
         assert (response["statusCode"], headers(response)["x-name"]) == (200, "café")
 
 

@@ -1,0 +1,76 @@
+"""What the middleware adds to an application that is made here."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+import settings
+from conftest import http_event
+from invoke import Context
+from lambda_handler import LambdaHandler
+from middleware import add_middleware
+
+ORIGIN = "https://shop.example.com"
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> FastAPI:
+    """Return an application with an endpoint that raises; a test's parameter is the list of allowed origins."""
+    monkeypatch.setattr(settings, "ALLOWED_ORIGINS", getattr(request, "param", []))
+    app = FastAPI()
+    add_middleware(app)
+
+    @app.get("/error")
+    async def error() -> None:
+        raise RuntimeError("the reason")
+
+    @app.get("/item")
+    async def item(number: int, request: Request) -> Any:
+        return request.state.request_id
+
+    return app
+
+
+def test_unhandled_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    """It is answered without the reason, with an id that the log has too; the log has the traceback once."""
+    response = TestClient(app).get("/error")
+    assert response.status_code == 500
+    assert response.json() == {"detail": "Internal Server Error", "request_id": response.headers["x-request-id"]}
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    assert "the reason" in caplog.text
+
+
+def test_request_id_of_lambda(app: FastAPI) -> None:
+    """On Lambda the request id is that of the invocation, which the log has."""
+    context = Context()
+    response = LambdaHandler(app)(http_event("/error"), context)
+    assert (response["statusCode"], response["headers"]["x-request-id"]) == (500, context.aws_request_id)
+
+
+@pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "method", "expected"),
+    [("/item", "OPTIONS", 200), ("/item", "GET", 422), ("/error", "GET", 500), ("/nowhere", "GET", 404)],
+)
+def test_cors(app: FastAPI, path: str, method: str, expected: int) -> None:
+    """Every response names the allowed origin, also to a preflight request and for an unhandled error."""
+    headers = {"origin": ORIGIN} | ({"access-control-request-method": "GET"} if method == "OPTIONS" else {})
+    response = TestClient(app).request(method, path, headers=headers)
+    assert response.status_code == expected
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
+    assert "x-request-id" in response.headers
+
+
+OTHERS = [([], None), (["https://other.example.com"], None), (["*"], "*")]
+
+
+@pytest.mark.parametrize(("app", "named"), OTHERS, indirect=["app"])
+def test_other_origins(app: FastAPI, named: str | None) -> None:
+    """By default no origin is allowed, only listed ones are named, and * never comes with credentials."""
+    headers = TestClient(app).get("/error", headers={"origin": ORIGIN}).headers
+    assert headers.get("access-control-allow-origin") == named
+    if named:
+        assert "access-control-allow-credentials" not in headers
