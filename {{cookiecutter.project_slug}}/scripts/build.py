@@ -58,7 +58,7 @@ VENV = PROJECT / ".venv"
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 not done, with the reason on standard error."""
-    parser = argparse.ArgumentParser(prog="build.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="layer|zip|lock|venv")
     commands.add_parser("layer").add_argument("--check", action="store_true", help="exit 1 if it is out of date")
     commands.add_parser("zip").add_argument("--output", type=Path, default=DIST, metavar="FOLDER", help="default: dist")
@@ -123,10 +123,10 @@ def install(target: Path) -> None:
     processor = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE]
     command: list[str | Path] = [
         *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy", "--require-hashes"),
-        *("--python-version", PYTHON, "--only-binary", ":all:", "--requirements", LOCK, "--python-platform"),
+        *("--python-version", PYTHON, "--only-binary", ":all:", "-r", LOCK, "--python-platform"),
     ]
     task = "install app/requirements.txt"
-    uv(*command, f"{processor}-manylinux_2_{max(GLIBC, 28)}", "--requirements", "pyproject.toml", task=task, cache_first=True)
+    uv(*command, f"{processor}-manylinux_2_{max(GLIBC, 28)}", "-r", "pyproject.toml", task=task, cache_first=True)
     # uv knows no glibc between 2.17 and 2.28, and prefers the newest: what Lambda cannot load is installed once more.
     pins = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for tags in list(target.glob("*.dist-info/WHEEL")):
@@ -134,7 +134,7 @@ def install(target: Path) -> None:
         if needed and min(map(int, needed)) > GLIBC:
             name, pin = tags.parent.name.partition("-")[0].replace("_", "-").lower(), target.with_name("pin.txt")
             pin.write_text("".join(lines for lines in pins if lines.startswith(f"{name}==")), encoding="utf-8")
-            command[command.index("--requirements") + 1] = pin
+            command[command.index("-r") + 1] = pin
             uv(*command, f"{processor}-manylinux_2_17", "--no-deps", "--reinstall", task=task, cache_first=True)
 
 
@@ -280,8 +280,8 @@ def make_venv() -> None:
         # uv downloads a Python where none is installed.
         python = find_python(PYTHON, VENV) or PYTHON
         uv("venv", "--quiet", "--clear", "--python", python, VENV, task=f"make .venv with Python {PYTHON}")
-    sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml", "--group", "dev")
-    uv(*sync, task="install requirements-dev.txt")
+    sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml")
+    uv(*sync, "--group", "dev", task="install requirements-dev.txt")
 
 
 @contextmanager
