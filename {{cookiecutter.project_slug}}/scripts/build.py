@@ -120,22 +120,21 @@ def install(target: Path) -> None:
 
     From pyproject.toml, uv knows which index a package comes from; it stops at a requirement that the lock lacks.
     """
-    processor = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE]
+    linux = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE] + "-manylinux_2_"
     command: list[str | Path] = [
         *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy", "--require-hashes"),
-        *("--python-version", PYTHON, "--only-binary", ":all:", "-r", LOCK, "--python-platform"),
+        *("--python-version", PYTHON, "--only-binary", ":all:", "--python-platform"),
     ]
     task = "install app/requirements.txt"
-    uv(*command, f"{processor}-manylinux_2_{max(GLIBC, 28)}", "-r", "pyproject.toml", task=task, cache_first=True)
+    uv(*command, f"{linux}{max(GLIBC, 28)}", "-r", LOCK, "-r", "pyproject.toml", task=task, target=target)
     # uv knows no glibc between 2.17 and 2.28, and prefers the newest: what Lambda cannot load is installed once more.
     pins = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for tags in list(target.glob("*.dist-info/WHEEL")):
         needed = re.findall(r"^Tag: .*-manylinux_2_(\d+)_", tags.read_text(encoding="utf-8"), re.MULTILINE)
         if needed and min(map(int, needed)) > GLIBC:
-            name, pin = tags.parent.name.partition("-")[0].replace("_", "-").lower(), target.with_name("pin.txt")
-            pin.write_text("".join(lines for lines in pins if lines.startswith(f"{name}==")), encoding="utf-8")
-            command[command.index("-r") + 1] = pin
-            uv(*command, f"{processor}-manylinux_2_17", "--no-deps", "--reinstall", task=task, cache_first=True)
+            name, pin = re.sub(r"[-_.]+", "[-_.]+", tags.parent.name.partition("-")[0]), target.with_name("pin.txt")
+            pin.write_text("".join(p for p in pins if re.match(rf"{name}[ \[=]", p, re.IGNORECASE)), encoding="utf-8")
+            uv(*command, f"{linux}17", "-r", pin, "--no-deps", "--reinstall", task=task)
 
 
 def prune(layer: Path) -> None:
@@ -155,8 +154,7 @@ def prune(layer: Path) -> None:
 def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: str) -> None:
     """Compile every module with the runtime's own Python, so that a cold start does not have to.
 
-    Unchecked-hash bytecode is valid whatever the date of the source, which does not survive an archive. Tracebacks name
-    the files as Lambda has them.
+    Unchecked-hash bytecode is valid whatever the date of the source. Tracebacks name the files as Lambda has them.
     """
     # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
     environment |= {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -183,10 +181,7 @@ def report_size(layer: Path) -> None:
     print(f"package/python: {packages} packages, {unzipped / MIB:.1f} MB of the {UNZIPPED_LIMIT // MIB} MB allowed,")
     print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
     if unzipped > UNZIPPED_LIMIT:
-        raise BuildError(
-            f"the layer has {unzipped / MIB:.0f} MB and Lambda takes {UNZIPPED_LIMIT // MIB} with the function; drop a "
-            f"dependency ({largest}), or deploy a container image"
-        )
+        raise BuildError(f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image")
 
 
 def record(layer: Path, bytecode: bool) -> dict[str, object]:
@@ -277,8 +272,7 @@ def make_venv() -> None:
     """Make .venv with the runtime's Python, and install requirements-dev.txt into it."""
     if version_of(venv_python(VENV)) != PYTHON:
         print(f"Making .venv with Python {PYTHON} ...")
-        # uv downloads a Python where none is installed.
-        python = find_python(PYTHON, VENV) or PYTHON
+        python = find_python(PYTHON, VENV) or PYTHON  # which uv downloads, where it may
         uv("venv", "--quiet", "--clear", "--python", python, VENV, task=f"make .venv with Python {PYTHON}")
     sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml")
     uv(*sync, "--group", "dev", task="install requirements-dev.txt")

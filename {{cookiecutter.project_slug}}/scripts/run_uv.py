@@ -5,6 +5,7 @@ uv is configured as uv is (UV_ variables, uv.toml, [tool.uv], netrc), and what i
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -28,18 +29,20 @@ class BuildError(Exception):
     """An error that the user can fix; its message says how."""
 
 
-def uv(*arguments: str | Path, task: str, cache_first: bool = False) -> None:
-    """Run uv in the project's folder, first with nothing but its cache if asked, and raise BuildError if it fails.
+def uv(*arguments: str | Path, task: str, target: Path | None = None) -> None:
+    """Run uv in the project's folder, for a new target folder first with nothing but its cache.
 
-    The message says that uv could not do the `task`. A line before it names settings of pip that uv was not given.
+    Raise BuildError if uv cannot do the task. A line before it names settings of pip that uv was not given.
     """
     command = [*find_uv(), *arguments]
-    if cache_first and subprocess.run([*command, "--offline"], cwd=PROJECT, capture_output=True).returncode == 0:
-        return
+    if target:
+        if subprocess.run([*command, "--offline"], cwd=PROJECT, capture_output=True).returncode == 0:
+            return
+        shutil.rmtree(target, ignore_errors=True)
     sys.stdout.flush()
     if subprocess.run(command, cwd=PROJECT).returncode:
         settings = output(sys.executable, "-m", "pip", "config", "list") or ""  # nothing where there is no pip
-        names = re.findall(r"^(?:global|install|:env:)\.([\w-]+)=", settings, re.MULTILINE)
+        names = re.findall(r"^(?:global|install|:env:)\.([\w-]+)=(?!'')", settings, re.MULTILINE)
         unread = [name for name in UV_VARIABLES if name in names and not any(map(os.getenv, UV_VARIABLES[name]))]
         if unread:
             advice = ", ".join(f"{name} (for uv: {UV_VARIABLES[name][0]})" for name in unread)
