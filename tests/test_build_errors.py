@@ -30,10 +30,17 @@ NO_HASH = f" \\\n    --hash=sha256:{'0' * 64}\n"
 NOWHERE = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "UV_HTTP_RETRIES": "0"}
 
 
-@pytest.fixture
-def project(bake: Bake, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project whose layer is small and built, and whose packages come from the folder `wheels` beside it."""
-    return small_project(bake(), tmp_path)
+    return small_project(bake(), tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture
+def project(built: Path, tmp_path: Path) -> Path:
+    """Return a copy of that project."""
+    shutil.copytree(built.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "project"
 
 
 def small_project(baked: Path, tmp_path: Path) -> Path:

@@ -181,7 +181,9 @@ def report_size(layer: Path) -> None:
     print(f"package/python: {packages} packages, {unzipped / MIB:.1f} MB of the {UNZIPPED_LIMIT // MIB} MB allowed,")
     print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
     if unzipped > UNZIPPED_LIMIT:
-        raise BuildError(f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image")
+        raise BuildError(
+            f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image"
+        )
 
 
 def record(layer: Path, bytecode: bool) -> dict[str, object]:
