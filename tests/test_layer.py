@@ -86,10 +86,10 @@ def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
 
     script = project / "scripts" / "build.py"
     script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
-    assert "out of date (runtime)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, files)" in build(project, "layer", "--check").stderr
     with (project / "app" / "requirements.txt").open("a") as lock:
         lock.write("# changed\n")
-    assert "out of date (runtime, lock)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, lock, files)" in build(project, "layer", "--check").stderr
 
 
 def test_failed_build_keeps_the_layer(bake: Bake, tmp_path: Path) -> None:
