@@ -37,7 +37,7 @@ RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
 PYTHON = RUNTIME.removeprefix("python")
-# The minor version of Lambda's glibc: Python 3.11 runs on Amazon Linux 2 (2.26), newer ones on Amazon Linux 2023 (2.34).
+# The minor version of Lambda's glibc: Python 3.11 runs on Amazon Linux 2 (2.26), newer on Amazon Linux 2023 (2.34).
 GLIBC = 26 if PYTHON == "3.11" else 34
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
