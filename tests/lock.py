@@ -4,17 +4,18 @@ The project's Python locks are made by its own `build.py lock`, so they are what
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
+from itertools import groupby, product
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+RUNTIMES = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["runtime"]
 SLUG = "slug-to-replace"
 
 
@@ -28,25 +29,31 @@ def render(folder: str, **answers: str) -> Path:
 
 def lock(project: Path, *options: str) -> None:
     """Let a project pin its Python packages."""
-    # Whatever indexes this machine has beside the public one are nobody else's business.
-    environment = os.environ | {"PIP_CONFIG_FILE": os.devnull}
-    subprocess.run([sys.executable, "scripts/build.py", "lock", *options], cwd=project, env=environment, check=True)
+    subprocess.run([sys.executable, "scripts/build.py", "lock", *options], cwd=project, check=True)
 
 
-def pins(text: str) -> list[str]:
-    """Return the parts of a lock, its head first, then one for each package."""
-    return re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
-
-
-def merged(without: str, more: str, condition: str) -> str:
-    """Return a lock with the packages that only the second one has between the tags of a condition."""
-    head, *packages = pins(more)
-    common = set(pins(without))
-    assert common - set(pins(more)) <= {pins(without)[0]}, "a package that both need has two versions"
+def merged(locks: dict[tuple[str, str], str]) -> str:
+    """Return the locks by runtime and deployer as one, where a package that not all have is between tags."""
+    having: dict[str, list[tuple[str, str]]] = {}
+    for answers, text in locks.items():
+        head, *packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+        for package in packages:
+            having.setdefault(package, []).append(answers)
     lines = [head]
-    for package in packages:
-        lines.append(package if package in common else f"{{% if {condition} %}}\n{package}{{% endif %}}\n")
-    return "".join(lines).replace(f"{{% endif %}}\n{{% if {condition} %}}\n", "")
+    for test, packages in groupby(
+        sorted(having, key=lambda package: package.split("=")[0]), lambda p: condition(having[p])
+    ):
+        text = "".join(packages)
+        lines.append(f"{{% if {test} %}}\n{text}{{% endif %}}\n" if test else text)
+    return "".join(lines)
+
+
+def condition(having: list[tuple[str, str]]) -> str:
+    """Return what is true of the projects with these runtimes and deployers, and of no other; nothing if of all."""
+    runtimes, deployers = sorted({runtime for runtime, _ in having}), {deployer for _, deployer in having}
+    assert len(having) == len(runtimes) * len(deployers) and deployers != {"sam"}, f"no simple condition for {having}"
+    tests = [] if len(runtimes) == len(RUNTIMES) else [f"cookiecutter.runtime in {json.dumps(runtimes)}"]
+    return " and ".join([*tests, *(["cookiecutter.__zip"] if deployers == {"zip"} else [])])
 
 
 if __name__ == "__main__":
@@ -63,19 +70,18 @@ if __name__ == "__main__":
             check=True,
         )
     with tempfile.TemporaryDirectory() as folder:
-        project = render(folder)
-        lock(project, "--upgrade")
-        application = (project / "app" / "requirements.txt").read_text(encoding="utf-8")
-        development = (project / "requirements-dev.txt").read_text(encoding="utf-8")
-        # One more for boto3; what is pinned above stays as it is.
-        project = render(folder, deployer="zip")
-        (project / "app" / "requirements.txt").write_text(application, encoding="utf-8")
-        (project / "requirements-dev.txt").write_text(development, encoding="utf-8")
-        lock(project)
-        with_boto3 = (project / "requirements-dev.txt").read_text(encoding="utf-8")
-        (TEMPLATE / "app" / "requirements.txt").write_text(application, encoding="utf-8")
-        both = merged(development, with_boto3, "cookiecutter.__zip")
-        (TEMPLATE / "requirements-dev.txt").write_text(both, encoding="utf-8")
+        # The first takes the newest versions, and the others keep them.
+        locks: dict[str, dict[tuple[str, str], str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
+        for runtime, deployer in product(RUNTIMES, ("sam", "zip")):
+            project = render(folder, runtime=runtime, deployer=deployer)
+            for name, texts in locks.items():
+                if texts:
+                    (project / name).write_text(next(reversed(texts.values())), encoding="utf-8")
+            lock(project, *([] if locks["app/requirements.txt"] else ["--upgrade"]))
+            for name, texts in locks.items():
+                texts[runtime, deployer] = (project / name).read_text(encoding="utf-8")
+        for name, texts in locks.items():
+            (TEMPLATE / name).write_text(merged(texts), encoding="utf-8")
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")
         npm = [Path(sys.executable).parent / "npm", "install", "--package-lock-only"]

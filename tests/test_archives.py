@@ -19,6 +19,7 @@ from tests.emulator import Emulator
 from tests.events import http_api
 from tests.machine import ARCHITECTURE, BIN, clean_environment, interpreter, links
 from tests.test_layer import build
+from tests.wheels import ask_for, make_wheel
 
 PYTHON = interpreter("python3.13")
 # As PEP 552 has it: the second four bytes of a .pyc; 1 is "by hash", without 2 the source is not looked at.
@@ -97,6 +98,48 @@ def test_bytecode_is_complete_and_of_use(project: Path) -> None:
             data = target.read(path)
             assert data[:4] == magic
             assert int.from_bytes(data[4:8], "little") == UNCHECKED_HASH
+
+
+def test_only_bytecode_of_the_build_is_shipped(bake: Bake, tmp_path: Path) -> None:
+    """What Python, an editor or a hand has changed since the layer was built does not get into an archive."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(architecture=ARCHITECTURE, build_layer=True), project)
+    mangum = project / "package" / "python" / "mangum"
+    # In place of valid bytecode: of a date, of another Python, of another source; and where there was none.
+    for name, change in {
+        "adapter": lambda data: data[:4] + bytes(4) + data[8:],
+        "exceptions": lambda data: b"\0\0\r\n" + data[4:],
+        "types": lambda data: data[:8] + bytes(8) + data[16:],
+    }.items():
+        path = mangum / "__pycache__" / f"{name}.cpython-313.pyc"
+        path.write_bytes(change(path.read_bytes()))
+    (mangum / "__pycache__" / "gone.cpython-313.pyc").write_bytes(path.read_bytes())
+    (project / "app" / "__pycache__").mkdir()
+    (project / "app" / "__pycache__" / "items.cpython-313.pyc").write_bytes(path.read_bytes())
+    result = build(project, "zip")
+    assert result.returncode == 0, result.stderr
+    code = "import importlib.util, pathlib, sys\nfor p in pathlib.Path(sys.argv[1]).rglob('*.pyc'):\n"
+    code += (
+        " source = importlib.util.source_hash(pathlib.Path(importlib.util.source_from_cache(str(p))).read_bytes())\n"
+    )
+    code += " assert p.read_bytes()[:16] == importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]) + source, p"
+    for name in ("function", "layer"):
+        archive(project, name).extractall(tmp_path / name)
+        assert list((tmp_path / name).rglob("*.pyc"))
+        subprocess.run([PYTHON, "-c", code, tmp_path / name], check=True)
+
+
+def test_packages_without_sources_are_shipped(bake: Bake, tmp_path: Path) -> None:
+    """A wheel may hold nothing but bytecode, beside where its sources would be."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(architecture=ARCHITECTURE), project)
+    files = {"closed/__init__.py": b"", "closed/inner.pyc": b"compiled"}
+    text = make_wheel(tmp_path / "wheels", "closed", files=files)
+    (project / "app" / "requirements.txt").write_text(text, encoding="utf-8")
+    ask_for(project, "closed")
+    result = build(project, "zip", UV_FIND_LINKS=str(tmp_path / "wheels"))
+    assert result.returncode == 0, result.stderr
+    assert archive(project, "layer").read("python/closed/inner.pyc") == b"compiled"
 
 
 def test_tracebacks_name_the_places_on_lambda(project: Path) -> None:

@@ -1,7 +1,8 @@
-"""Where packages come from: what pip is told on a company's machine holds for build.py as well."""
+"""Where packages come from: uv's own configuration holds, and one line says where pip's does not."""
 
-import importlib.util
+import base64
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -9,17 +10,16 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.conftest import Bake
-from tests.machine import clean_environment
-from tests.test_layer import bare, build, generate
-from tests.wheels import make_wheel
+from tests.machine import clean_environment, interpreter
+from tests.test_layer import build
+from tests.wheels import ask_for, make_index, make_wheel
 
-__all__ = ["bare"]
 WHEEL = "ours-1.0-py3-none-any.whl"
+DEFAULT_INDEX = '[[{table}index]]\nurl = "{url}"\ndefault = true\n'
 
 
 @pytest.fixture
@@ -28,18 +28,28 @@ def project(bake: Bake, tmp_path: Path) -> Path:
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
     text = make_wheel(tmp_path / "index" / "ours", "ours")
-    (tmp_path / "index" / "ours" / "index.html").write_text(f'<a href="{WHEEL}">{WHEEL}</a>', encoding="utf-8")
+    make_index(tmp_path / "index")
     (project / "app" / "requirements.txt").write_text(text, encoding="utf-8")
+    ask_for(project, "ours")
     return project
 
 
 class Server:
-    """A package index on a free port; `asked` lists the paths that it was asked for."""
+    """A package index on a free port; `asked` lists the paths that it was asked for, `password` is what it asks for."""
 
     def __init__(self, folder: Path) -> None:
         asked = self.asked = []
+        server = self
+        self.password = ""
 
         class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                expected = "Basic " + base64.b64encode(f"me:{server.password}".encode()).decode()
+                if server.password and self.headers["authorization"] != expected:
+                    self.send_error(401)
+                else:
+                    super().do_GET()
+
             def log_request(self, *_: object) -> None:
                 asked.append(self.path)
 
@@ -61,110 +71,147 @@ def index(tmp_path: Path) -> Iterator[Server]:
     server.server.server_close()
 
 
-def layer(project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Build the layer with an empty cache and a HOME of its own."""
+def run(project: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run build.py with an empty cache, a HOME of its own, and no settings but these."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
-    clean = {name: "" for name in os.environ if name.startswith(("PIP_", "UV_"))}
-    return build(project, "layer", **clean | {"HOME": str(home), "UV_CACHE_DIR": str(home / "cache")} | environment)
+    pip = {name: "" for name in os.environ if name.startswith("PIP_")} | {"PIP_CONFIG_FILE": os.devnull}
+    clean = {"HOME": str(home), "UV_CACHE_DIR": str(home / "cache"), "UV_HTTP_RETRIES": "0"}
+    return build(project, command, **pip | clean | environment)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"PIP_INDEX_URL": "{url}"},
-        {"PIP_EXTRA_INDEX_URL": "{url}"},
-        {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "{url}ours/"},
-        {"UV_DEFAULT_INDEX": "{url}", "PIP_INDEX_URL": "http://127.0.0.1:9/"},
-        {"UV_INDEX_URL": "{url}", "PIP_INDEX_URL": "http://127.0.0.1:9/"},
-        {"PIP_CONFIG_FILE": "{home}/special.conf"},
-        {"PIP_INDEX_URL": "{url}", "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "{home}/astray"},
-    ],
-    ids=lambda settings: "+".join(settings),
-)
-def test_index_from_variables(settings: dict[str, str], project: Path, index: Server) -> None:
-    """Variables of pip and of uv lead to the index; where both speak, uv's are uv's."""
-    home = project.parent / "home"
-    home.mkdir()
-    (home / "special.conf").write_text(f"[global]\nindex-url = {index.url}\n", encoding="utf-8")
-    settings = {name: value.format(url=index.url, home=home) for name, value in settings.items()}
-    result = layer(project, **settings)
+def test_index_from_variables(project: Path, index: Server) -> None:
+    """Variables of uv lead to the index."""
+    result = run(project, "layer", UV_DEFAULT_INDEX=index.url)
     assert result.returncode == 0, result.stderr
     assert (project / "package" / "python" / "ours").is_dir()
     assert any(path.endswith(WHEEL) for path in index.asked)
-    assert not (home / "astray").exists()
+    assert "pip" not in result.stderr
 
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [
-        (".config/pip/pip.conf", "[global]\nindex-url = {url}\n"),
-        (".config/pip/pip.conf", "[global]\nno-index = false\nindex-url = {url}\n"),
-        (".pip/pip.conf", "[install]\nextra_index_url =\n    {url}\n"),
-        (".config/pip/pip.conf", "[global]\nno-index = true\nfind-links = {url}ours/\n"),
-        (".config/uv/uv.toml", '[[index]]\nurl = "{url}"\ndefault = true\n'),
-    ],
+    [("home/.config/uv/uv.toml", DEFAULT_INDEX), ("project/pyproject.toml", DEFAULT_INDEX)],
+    ids=["uv.toml", "pyproject.toml"],
 )
 def test_index_from_files(path: str, text: str, project: Path, index: Server) -> None:
-    """So do the configuration files of both."""
-    file = project.parent / "home" / path
-    file.parent.mkdir(parents=True)
-    file.write_text(text.format(url=index.url), encoding="utf-8")
-    result = layer(project)
+    """So do uv's configuration files."""
+    file = project.parent / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = "tool.uv." if file.name == "pyproject.toml" else ""
+    with file.open("a", encoding="utf-8") as configuration:
+        configuration.write(text.format(url=index.url, table=table))
+    result = run(project, "layer")
     assert result.returncode == 0, result.stderr
     assert any(path.endswith(WHEEL) for path in index.asked)
 
 
+def test_credentials_from_netrc(project: Path, index: Server) -> None:
+    """An index with a password is read with what netrc has for it."""
+    index.password = "secret"  # noqa: S105 - of nothing
+    netrc = project.parent / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n", encoding="utf-8")
+    assert run(project, "layer", UV_DEFAULT_INDEX=index.url).returncode == 1
+    result = run(project, "layer", UV_DEFAULT_INDEX=index.url, NETRC=str(netrc))
+    assert result.returncode == 0, result.stderr
+
+
 def test_proxy(project: Path, index: Server) -> None:
-    """A proxy of pip's is asked for what is not on this machine."""
-    result = layer(project, PIP_INDEX_URL="http://index.invalid/", PIP_PROXY=index.url, UV_HTTP_RETRIES="0")
+    """A proxy is asked for what is not on this machine."""
+    result = run(project, "layer", UV_DEFAULT_INDEX="http://index.invalid/", HTTP_PROXY=index.url, NO_PROXY="")
     assert result.returncode == 1
     assert any("index.invalid" in path for path in index.asked)
 
 
-@pytest.fixture
-def run_uv(bake: Bake) -> ModuleType:
-    """Return a project's module run_uv."""
-    spec = importlib.util.spec_from_file_location("run_uv", bake() / "scripts" / "run_uv.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_explicit_index(project: Path, index: Server) -> None:
+    """What `lock` finds in an index that serves only the packages that name it, `layer` and `venv` find there too."""
+    sources = f'[[tool.uv.index]]\nname = "company"\nurl = "{index.url}"\nexplicit = true\n'
+    sources += '[tool.uv.sources]\nours = { index = "company" }\ntools = { index = "company" }\n'
+    make_wheel(project.parent / "index" / "tools", "tools")
+    make_index(project.parent / "index")
+    path = project / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    dev = text[text.index("dev = [") : text.index("]", text.index("dev = ["))]
+    path.write_text(text.replace(dev, 'dev = ["tools"') + sources, encoding="utf-8")
+    for command in ("lock", "layer", "venv"):
+        # The default index has neither.
+        result = run(project, command, UV_DEFAULT_INDEX=f"{index.url}nothing/")
+        assert result.returncode == 0, result.stderr
+    assert (project / "package" / "python" / "ours").is_dir()
+    assert list((project / ".venv").rglob("site-packages/tools"))
 
 
-def test_precedence(run_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable wins over the section for installing, that over the global one, a user's file over the machine's."""
-    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
-        monkeypatch.delenv(name)
-    for folder, text in {
-        "machine": "[global]\nindex-url = https://machine\ntimeout = 1\ncert = /machine.pem\n",
-        "user": "[global]\nindex-url = https://user\nextra-index-url = https://a https://b\n[install]\ntimeout = 3\n",
-    }.items():
-        (tmp_path / folder / "pip").mkdir(parents=True)
-        (tmp_path / folder / "pip" / "pip.conf").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "machine"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("PIP_TRUSTED_HOST", "one two")
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    settings = run_uv.pip_settings()
-    assert (settings["index-url"], settings["timeout"], settings["trusted-host"]) == ("https://user", "3", "one two")
-    assert run_uv.uv_settings() == {
-        "SSL_CERT_FILE": "/machine.pem",
-        "UV_INSECURE_HOST": "one two",
-        "UV_DEFAULT_INDEX": "https://user",
-        "UV_INDEX": "https://a https://b",
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
-        **({"UV_FIND_LINKS": settings["find-links"].strip()} if "find-links" in settings else {}),
-    }
-    monkeypatch.setenv("UV_INDEX", "https://own")
-    assert set(run_uv.uv_settings()) == {"SSL_CERT_FILE", "UV_INSECURE_HOST"}
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    assert run_uv.pip_settings() == {"trusted-host": "one two", "config-file": os.devnull}
+PIP = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "HTTPS_PROXY",
+}
 
 
-def test_private_uv_despite_settings_of_pip(bare: Path, tmp_path: Path) -> None:
-    """Where uv has to be fetched, pip's settings for where to install do not lead it astray."""
-    environment = clean_environment(tmp_path, PIP_USER="1", PIP_REQUIRE_VIRTUALENV="1", PIP_TARGET=str(tmp_path / "x"))
-    result, project = generate(bare, tmp_path / "output", **environment)
-    assert result.returncode == 0
-    assert (project / "package" / "python" / "fastapi").is_dir(), result.stdout + result.stderr
-    assert not (tmp_path / "x").exists()
+def lines_about_pip(result: subprocess.CompletedProcess[str], name: str = "") -> list[str]:
+    """Return the lines about pip's settings, or about one of them: this machine may have others."""
+    lines = re.findall(
+        r"^build\.py: pip is configured with .*; uv does not read pip's settings\.$", result.stderr, re.M
+    )
+    return [line for line in lines if name in line]
+
+
+@pytest.mark.parametrize("name", PIP)
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_settings_of_pip_are_named(name: str, place: str, project: Path, index: Server) -> None:
+    """Where uv fails, one line names what pip is configured with and uv is not, without its value."""
+    value = f"http://me:secret@{index.url.removeprefix('http://')}"
+    if place == "variable":
+        environment = {f"PIP_{name.upper().replace('-', '_')}": value}
+    else:
+        environment = {"PIP_CONFIG_FILE": str(project.parent / "pip.conf")}
+        (project.parent / "pip.conf").write_text(f"[global]\n{name} = {value}\n", encoding="utf-8")
+    other = {"SSL_CERT_FILE": "", "HTTPS_PROXY": ""} | environment | {"UV_DEFAULT_INDEX": f"{index.url}nothing/"}
+    if name == "index-url":
+        del other["UV_DEFAULT_INDEX"]
+        other |= {"UV_INDEX": f"{index.url}nothing/", "UV_OFFLINE": "1"}
+    result = run(project, "layer", **other)
+    assert result.returncode == 1
+    assert len(lines_about_pip(result)) == 1
+    assert len(lines_about_pip(result, f" {name} (for uv: {PIP[name]})")) == 1
+    assert "secret" not in result.stdout + result.stderr
+
+    # uv has been told the same, and fails all the same.
+    same = {PIP[name]: os.devnull if name == "cert" else index.url + "nothing/"}
+    assert lines_about_pip(run(project, "layer", **other | same | {"UV_OFFLINE": "1"}), f" {name} (") == []
+    # uv succeeds.
+    found = {"UV_DEFAULT_INDEX": index.url, "NO_PROXY": "127.0.0.1"}
+    result = run(project, "layer", **environment | found)
+    assert result.returncode == 0, result.stderr
+    assert lines_about_pip(result) == []
+
+
+def test_no_line_without_pip(project: Path, index: Server) -> None:
+    """Where nothing is configured there is nothing to name."""
+    result = run(project, "layer", UV_DEFAULT_INDEX=f"{index.url}nothing/")
+    assert result.returncode == 1
+    assert lines_about_pip(result) == []
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_private_uv_despite_settings_of_pip(place: str, project: Path, tmp_path: Path) -> None:
+    """A uv that has to be installed comes from where pip is configured to look, and goes nowhere but into .uv/."""
+    make_wheel(tmp_path / "wheels", "uv", files={"uv/__main__.py": b"print('uv 99.0.0')\n"})
+    astray = str(tmp_path / "astray")
+    settings = {"no-index": "1", "find-links": str(tmp_path / "wheels"), "require-virtualenv": "1", "user": "1"}
+    settings |= {"prefix": astray, "target": astray, "root": astray}
+    if place == "variable":
+        environment = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
+    else:
+        environment = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
+        lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        (tmp_path / "pip.conf").write_text(f"[global]\n{lines}", encoding="utf-8")
+    command = [interpreter("python3.13"), "-c", "import sys; sys.path[0] = 'scripts'; import run_uv; run_uv.find_uv()"]
+    environment = clean_environment(tmp_path, **environment)
+    result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "uv 0.9 or newer was not found; installing it into .uv/ ...\n"
+    assert list((project / ".uv").rglob("site-packages/uv/__main__.py"))
+    assert not (tmp_path / "astray").exists()

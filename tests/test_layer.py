@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Bake
-from tests.machine import ARCHITECTURE, BIN, RUNTIMES, UV, clean_environment, interpreter
+from tests.machine import ARCHITECTURE, BIN, RUNTIMES, UV, clean_environment, interpreter, links
 from tests.parsers import read_toml
 
 LATER = "package/ is not built yet: run `python scripts/build.py layer`"
@@ -86,10 +86,10 @@ def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
 
     script = project / "scripts" / "build.py"
     script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
-    assert "out of date (runtime)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, files)" in build(project, "layer", "--check").stderr
     with (project / "app" / "requirements.txt").open("a") as lock:
         lock.write("# changed\n")
-    assert "out of date (runtime, lock)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, lock, files)" in build(project, "layer", "--check").stderr
 
 
 def test_failed_build_keeps_the_layer(bake: Bake, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_without_uv_and_pip(bare: Path, bake: Bake, tmp_path: Path) -> None:
     environment = clean_environment(tmp_path)
     result, project = generate(bare, tmp_path / "output", **environment)
     assert result.returncode == 0, result.stderr
-    assert "uv was not found; putting it into .uv/ ..." in result.stdout
+    assert "uv 0.9 or newer was not found; installing it into .uv/ ..." in result.stdout
     assert (project / "package" / "python" / "fastapi").is_dir()
     assert whole(project, bake)
 
@@ -154,6 +154,37 @@ def test_without_network(tool: str, bare: Path, bake: Bake, tmp_path: Path) -> N
     assert result.stdout.count(LATER) == 1
     assert whole(project, bake)
     assert not (project / "package" / "python").exists()
+
+
+@pytest.mark.parametrize("downloads", ["automatic", "never"])
+def test_without_the_python_of_the_runtime(downloads: str, bake: Bake, tmp_path: Path) -> None:
+    """Where uv can neither find nor download it, `make layer` builds without bytecode, and `make test` says why not."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(build_layer=True), project)
+    shutil.rmtree(project / "package" / "python")
+    other = next(filter(None, map(interpreter, ("python3.12", "python3.11", "python3.14"))))
+    environment = clean_environment(
+        tmp_path,
+        links(tmp_path / "bin", uv=UV, python3=other),
+        UV_PYTHON_DOWNLOADS=downloads,
+        UV_PYTHON_PREFERENCE="only-managed",
+        UV_HTTP_RETRIES="0",
+        UV_PYTHON_INSTALL_DIR=str(tmp_path / "none"),
+        HTTPS_PROXY="http://127.0.0.1:9",
+        NO_PROXY="",
+    )
+
+    def make(target: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["make", target], cwd=project, env=environment, capture_output=True, encoding="utf-8")
+
+    result = make("layer")
+    assert result.returncode == 0, result.stderr
+    assert "No Python 3.13 was found, so package/ has no bytecode" in result.stdout
+    assert (project / "package" / "python" / "fastapi").is_dir()
+    assert not list((project / "package").rglob("*.pyc"))
+    result = make("test")
+    assert result.returncode != 0
+    assert "build.py: uv could not make .venv with Python 3.13; " in result.stderr
 
 
 def test_update_tool_gets_the_files_only(tmp_path: Path, bake: Bake, clone: Path) -> None:

@@ -3,18 +3,25 @@
 import base64
 import hashlib
 import io
+import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
 
 
-def make_wheel(folder: Path, name: str, tag: str = "py3-none-any", files: dict[str, bytes] | None = None) -> str:
-    """Write a wheel of version 1.0, and return the lines that lock it."""
+def make_wheel(
+    folder: Path, name: str, tag: str = "py3-none-any", files: dict[str, bytes] | None = None, needs: str = ""
+) -> str:
+    """Write a wheel of version 1.0 that may need another package, and return the lines that lock it."""
+    requirement = f"Requires-Dist: {needs}\n" if needs else ""
+    *tags, system = tag.rpartition("-")
+    tags = "".join(f"Tag: {''.join(tags)}{name}\n" for name in system.split("."))
     info = f"{name}-1.0.dist-info"
     content = {
         f"{name}/__init__.py": b"value = 1\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requirement}".encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n{tags}".encode(),
         **(files or {}),
     }
     lines = [f"{path},sha256={digest(data)},{len(data)}" for path, data in content.items()]
@@ -48,3 +55,19 @@ def locked(name: str, path: Path) -> str:
 def digest(data: bytes) -> str:
     """Return a hash as RECORD has it."""
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def make_index(folder: Path) -> None:
+    """Make a folder with a folder of wheels for each package an index, as a web server serves it."""
+    for package in folder.iterdir():
+        links = "".join(f'<a href="{file.name}">{file.name}</a>' for file in package.glob("*.whl"))
+        (package / "index.html").write_text(links, encoding="utf-8")
+
+
+def ask_for(project: Path, *packages: str, more: str = "") -> None:
+    """Let the pyproject.toml of a project ask for these packages instead, and add lines to it."""
+    path = project / "pyproject.toml"
+    text = re.sub(
+        r"^dependencies = \[.*?\]$", f"dependencies = {json.dumps(packages)}", path.read_text(), flags=re.M | re.S
+    )
+    path.write_text(text + more, encoding="utf-8")

@@ -1,20 +1,21 @@
 """Builds what is deployed: `python scripts/build.py layer` fills package/ with the dependencies, for Lambda.
 
-It needs nothing but Python 3.10 or newer. uv does the work (see run_uv.py), since it picks wheels for a Python and a
-processor other than those of this machine.
+It needs nothing but Python 3.10 or newer. uv does the work (see run_uv.py): it picks wheels for another Python and
+another processor than those of this machine.
 
     python scripts/build.py layer   build package/python from app/requirements.txt (--check only compares)
     python scripts/build.py zip     write dist/function.zip and dist/layer.zip (--output FOLDER)
-    python scripts/build.py lock    pin what pyproject.toml asks for, with hashes (--upgrade takes the newest)
+    python scripts/build.py lock    pin the dependencies of pyproject.toml, with hashes (--upgrade: the newest versions)
     python scripts/build.py venv    make .venv for tests and local runs, from requirements-dev.txt
 """
 
 import argparse
-import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,135 +27,124 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
+if sys.version_info < (3, 10):
+    sys.exit("build.py: Python 3.10 or newer is needed, this is {}.{}.".format(*sys.version_info))
 
-{% if cookiecutter.__sam %}
-# What template.yaml deploys; tests/test_project.py holds the two together.
-{% elif cookiecutter.__serverless %}
-# What serverless.yml deploys; tests/test_project.py holds the two together.
-{% else %}
-# What deploy.py deploys.
-{% endif %}
+from run_uv import PROJECT, BuildError, find_python, uv, venv_python, version_of
+
+# The runtime and processor that are deployed, in this one place; tests/test_project.py compares the other files.
 RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
 PYTHON = RUNTIME.removeprefix("python")
-# The lock serves every Python from here up.
-LOWEST_PYTHON = "3.11"
+# The minor version of Lambda's glibc: Python 3.11 runs on Amazon Linux 2 (2.26), newer on Amazon Linux 2023 (2.34).
+GLIBC = 26 if PYTHON == "3.11" else 34
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MIB = 1024 * 1024
 UNZIPPED_LIMIT = 250 * MIB  # function and layers together
 UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
 
-PROJECT = Path(__file__).resolve().parent.parent
 APP = PROJECT / "app"
 LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
 LAYER = PROJECT / "package" / "python"
 RECORD = ".layer.json"
 DIST = PROJECT / "dist"
-# Not in package/, which is uploaded as it is: what a killed build leaves must not be.
+# Not in package/, which is uploaded as it is, with whatever a killed build leaves.
 SCRATCH = PROJECT / ".build"
 VENV = PROJECT / ".venv"
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 not done, with the reason on standard error."""
-    parser = argparse.ArgumentParser(prog="build.py", description=__doc__.split(":")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    layer = commands.add_parser("layer", help="build package/python from app/requirements.txt")
-    layer.add_argument("--check", action="store_true", help="change nothing; exit 1 if it is missing or out of date")
-    archives = commands.add_parser("zip", help="write function.zip and layer.zip")
-    archives.add_argument("--output", type=Path, default=DIST, metavar="FOLDER", help="where to in the project: dist")
-    lock = commands.add_parser("lock", help="pin the dependencies of pyproject.toml, with hashes")
-    lock.add_argument("--upgrade", action="store_true", help="take the newest versions that the ranges allow")
-    commands.add_parser("venv", help="make .venv for tests and local runs")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="layer|zip|lock|venv")
+    commands.add_parser("layer").add_argument("--check", action="store_true", help="exit 1 if it is out of date")
+    commands.add_parser("zip").add_argument("--output", type=Path, default=DIST, metavar="FOLDER", help="default: dist")
+    commands.add_parser("lock").add_argument("--upgrade", action="store_true", help="take the newest versions")
+    commands.add_parser("venv")
     options = parser.parse_args(arguments)
     try:
-        if not LOCK.is_file() and options.command != "lock":
+        if options.command == "lock":
+            write_locks(options.upgrade)
+        elif not LOCK.is_file():
             raise BuildError(f"{PROJECT} is not a project to build: it has no app/requirements.txt")
-        if options.command == "layer":
-            check_layer() if options.check else build_layer()
+        elif options.command == "layer":
+            build_layer(options.check)
         elif options.command == "zip":
             write_archives(options.output)
-        elif options.command == "lock":
-            write_locks(options.upgrade)
         else:
             make_venv()
-    except BuildError as error:
+    except (BuildError, OSError) as error:
         print(f"build.py: {error}.", file=sys.stderr)
         return 1
-    except OSError as error:
-        cause = "the disk is full; free some space" if error.errno == errno.ENOSPC else error
-        print(f"build.py: {cause}. Nothing was changed.", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print("build.py: interrupted. Nothing was changed.", file=sys.stderr)
+        print("build.py: interrupted.", file=sys.stderr)
         return 130
     return 0
 
 
-# the layer
+def build_layer(check: bool = False) -> None:
+    """Build package/python, unless it is up to date.
 
-
-def build_layer() -> None:
-    """Build package/python, unless it is up to date already.
-
-    The new layer is made in a folder of its own and takes the place of the old one when it is whole, so a failed or
-    interrupted build leaves the old one as it was.
+    The new layer is made in another folder and replaces the old one when it is complete, so a failed or interrupted
+    build leaves the old one as it was. With `check`, nothing is built, and BuildError says what is out of date.
     """
-    built = built_from()
-    # Bytecode that is there stays; whether it could be made now matters only where there is none.
-    python = None if built.get("bytecode") else find_python(PYTHON, VENV)
-    if not stale(could_compile=python is not None):
-        say("package/ is up to date.")
+    python = None if check else find_python(PYTHON, VENV)
+    if not (reason := stale(could_compile=python is not None)):
+        print("package/ is up to date.")
         return
-    python = python or find_python(PYTHON, VENV)
+    if check:
+        raise BuildError(f"{reason}: run `python scripts/build.py layer`")
     with scratch_folder() as scratch:
         fresh = scratch / "python"
-        say(f"Building package/ for {RUNTIME} on {ARCHITECTURE} ...")
+        print(f"Building package/ for {RUNTIME} on {ARCHITECTURE} ...")
         install(fresh)
         prune(fresh)
         if python:
-            say("Compiling ...")
+            # Without the columns that a traceback underlines, the archive is a tenth smaller.
             compile_bytecode(python, fresh, "/opt/python", PYTHONNODEBUGRANGES="1")
         else:
-            say(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long;")
-            say(f"`uv python install {PYTHON}`, then `python scripts/build.py layer`, mends that.")
+            print(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long.")
+            print(f"With bytecode: `uv python install {PYTHON}`, then `python scripts/build.py layer`.")
         report_size(fresh)
         (fresh / RECORD).write_text(json.dumps(record(fresh, python is not None), indent=2) + "\n", encoding="utf-8")
-        swap(fresh, LAYER, scratch / "old")
+        if LAYER.exists():
+            LAYER.rename(scratch / "old")
+        fresh.rename(LAYER)
 
 
 def install(target: Path) -> None:
-    """Put the locked packages into the folder: wheels only, each with its hash checked, as the runtime would pick them.
+    """Install the locked packages into a folder: wheels only, with checked hashes, for the runtime and its processor.
 
-    Lambda's Python 3.12 and newer run on Amazon Linux 2023 (glibc 2.34), 3.11 on Amazon Linux 2 (2.26, of which wheels
-    speak as manylinux2014).
+    From pyproject.toml, uv knows which index a package comes from; it stops at a requirement that the lock lacks.
     """
-    processor = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE]
-    system = "manylinux2014" if PYTHON == "3.11" else "manylinux_2_34"
+    linux = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE] + "-manylinux_2_"
     command: list[str | Path] = [
-        *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy"),
-        *("--python-version", PYTHON, "--python-platform", f"{processor}-{system}", "--only-binary", ":all:"),
-        *("--no-deps", "--require-hashes", "--requirements", LOCK),
+        *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy", "--require-hashes"),
+        *("--python-version", PYTHON, "--only-binary", ":all:", "--python-platform"),
     ]
-    # The lock names files to the hash: what an index could tell is only needed for those that are not in the cache.
-    if not uv_from_cache(*command):
-        shutil.rmtree(target, ignore_errors=True)
-        uv(*command, target_name=f"{RUNTIME} on {ARCHITECTURE}")
+    task = "install app/requirements.txt"
+    uv(*command, f"{linux}{max(GLIBC, 28)}", "-r", LOCK, "-r", "pyproject.toml", task=task, target=target)
+    # uv knows no glibc between 2.17 and 2.28, and prefers the newest: what Lambda cannot load is installed once more.
+    pins = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for tags in list(target.glob("*.dist-info/WHEEL")):
+        needed = re.findall(r"^Tag: .*-manylinux_2_(\d+)_", tags.read_text(encoding="utf-8"), re.MULTILINE)
+        if needed and min(map(int, needed)) > GLIBC:
+            name, pin = re.sub(r"[-_.]+", "[-_.]+", tags.parent.name.partition("-")[0]), target.with_name("pin.txt")
+            pin.write_text("".join(p for p in pins if re.match(rf"{name}[ \[=]", p, re.IGNORECASE)), encoding="utf-8")
+            uv(*command, f"{linux}17", "-r", pin, "--no-deps", "--reinstall", task=task)
 
 
 def prune(layer: Path) -> None:
-    """Drop what Lambda never reads: scripts, type stubs, and the installer's own notes, which differ from run to run.
+    """Remove what Lambda never reads: scripts, type stubs, and the installer's notes, which differ from run to run.
 
     The rest of *.dist-info stays: packages look up their own version and entry points there.
     """
     shutil.rmtree(layer / "bin", ignore_errors=True)
-    (layer / ".lock").unlink(missing_ok=True)
     notes = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
-    for pattern in ("*.pyi", *(f"*.dist-info/{note}" for note in notes)):
+    for pattern in (".lock", "*.pyi", *(f"*.dist-info/{note}" for note in notes)):
         for path in layer.rglob(pattern):
             path.unlink()
     for cache in list(layer.rglob("__pycache__")):
@@ -164,61 +154,45 @@ def prune(layer: Path) -> None:
 def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: str) -> None:
     """Compile every module with the runtime's own Python, so that a cold start does not have to.
 
-    Unchecked-hash bytecode is valid whatever the date of the source; by default it is tied to that date, which does not
-    survive an archive. Tracebacks name the files as Lambda has them. In the layer, PYTHONNODEBUGRANGES leaves out the
-    columns that a traceback underlines: a tenth of the archive, and of interest in one's own code only.
+    Unchecked-hash bytecode is valid whatever the date of the source. Tracebacks name the files as Lambda has them.
     """
     # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command: list[str | Path] = [python, "-s", "-m", "compileall", "-q", "-j", "0"]
-    command += ["--invalidation-mode", "unchecked-hash"]
-    try:
-        run(*command, "-s", folder, "-p", on_lambda, folder, env=clean | {"PYTHONHASHSEED": "0"} | environment)
-    except BuildError as error:
-        if getattr(error.__cause__, "returncode", None) != 1:
-            raise
-        # Some packages carry templates or files of Python 2; nobody imports those.
-        say(f"Python {PYTHON} cannot read the files named above; they stay as they are.")
+    environment |= {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = (python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", folder)
+    sys.stdout.flush()
+    code = subprocess.run([*command, "-p", on_lambda, folder], env=environment | {"PYTHONHASHSEED": "0"}).returncode
+    if code == 1:  # some packages carry templates or files of Python 2, which nobody imports
+        print(f"Python {PYTHON} cannot compile the files named above; they are kept without bytecode.")
+    elif code:
+        raise BuildError(f"{python} -m compileall ended with exit code {code}")
 
 
 def report_size(layer: Path) -> None:
-    """Say how large a layer is, beside what Lambda allows, and which packages make it so.
-
-    Raises:
-        BuildError: it is larger than Lambda takes.
-    """
+    """Print how large a layer is, and which packages make it so; raise BuildError if Lambda does not take it."""
     files = [path for path in layer.rglob("*") if path.is_file()]
-    # The quickest compression does for a bound, and zlib lets other threads run.
+    # The fastest compression is enough for an upper bound, and zlib lets other threads run.
     with ThreadPoolExecutor() as pool:
         zipped = sum(pool.map(lambda path: len(zlib.compress(path.read_bytes(), 1)) + 200, files))
-    packages: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for path in files:
-        packages[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
-    unzipped = packages.total()
-    packages.pop("__pycache__", None)
-    count = sum(1 for _ in layer.glob("*.dist-info"))
-    largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in packages.most_common(5))
-    say(f"package/python: {count} packages, {unzipped / MIB:.1f} MB of {UNZIPPED_LIMIT // MIB} that Lambda allows,")
-    say(f"at most {zipped / MIB:.1f} MB zipped of {UPLOAD_LIMIT // MIB}. Largest: {largest}.")
+        sizes[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
+    unzipped, packages = sizes.total(), len(list(layer.glob("*.dist-info")))
+    largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in sizes.most_common(5))
+    print(f"package/python: {packages} packages, {unzipped / MIB:.1f} MB of the {UNZIPPED_LIMIT // MIB} MB allowed,")
+    print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
     if unzipped > UNZIPPED_LIMIT:
         raise BuildError(
-            f"the layer has {unzipped / MIB:.0f} MB and Lambda takes {UNZIPPED_LIMIT // MIB} with the function; drop a "
-            f"dependency ({largest}), or deploy a container image"
+            f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image"
         )
 
 
-def swap(fresh: Path, current: Path, old: Path) -> None:
-    """Put a folder in the place of another, which is moved aside; they must be on one file system."""
-    if current.exists():
-        current.rename(old)
-    fresh.rename(current)
-
-
 def record(layer: Path, bytecode: bool) -> dict[str, object]:
-    """Return what a layer was built from, as it is kept in the layer itself."""
-    files = sum(1 for path in layer.rglob("*") if path.is_file() and path.name != RECORD and path.suffix != ".pyc")
-    lock = hashlib.sha256(LOCK.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-    return {"runtime": RUNTIME, "architecture": ARCHITECTURE, "lock": lock, "files": files, "bytecode": bytecode}
+    """Return what a layer was built from and what is in it, as it is kept in the layer itself."""
+    files, lock = hashlib.sha256(), hashlib.sha256(LOCK.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    for name, path in sorted(deployable(layer, bytecode)):
+        files.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
+    built = {"runtime": RUNTIME, "architecture": ARCHITECTURE, "lock": lock, "files": files.hexdigest()}
+    return built | {"bytecode": bytecode}
 
 
 def built_from() -> dict[str, object]:
@@ -231,49 +205,35 @@ def built_from() -> dict[str, object]:
 
 
 def stale(could_compile: bool) -> str | None:
-    """Say why package/python has to be built again, or None if it need not be."""
-    built = built_from()
-    if not built:
+    """Return why package/python has to be built again, or None if it is up to date."""
+    if not (built := built_from()):
         return "package/python is not built"
-    wanted = record(LAYER, bool(built.get("bytecode")) or could_compile)
+    wanted = record(LAYER, bool(built.get("bytecode"))) | {"bytecode": built.get("bytecode") or could_compile}
     changed = [name for name, value in wanted.items() if built.get(name) != value]
     return f"package/python is out of date ({', '.join(changed)})" if changed else None
-
-
-def check_layer() -> None:
-    """Raise BuildError unless package/python is what app/requirements.txt asks for."""
-    if reason := stale(could_compile=False):
-        raise BuildError(f"{reason}: run `python scripts/build.py layer`")
-    say("package/ is up to date.")
-
-
-# the archives
 
 
 def write_archives(output: Path = DIST) -> None:
     """Write function.zip from app/ and layer.zip from package/python, which is built first if need be."""
     build_layer()
     output.mkdir(parents=True, exist_ok=True)
-    tag = f".cpython-{PYTHON.replace('.', '')}.pyc"
     with scratch_folder() as scratch:
         code = scratch / "function"
         shutil.copytree(APP, code, ignore=shutil.ignore_patterns("__pycache__", ".*", LOCK.name))
         if python := find_python(PYTHON, VENV):
             compile_bytecode(python, code, "/var/task")
-        for name, folder, prefix in (("function", code, ""), ("layer", LAYER, "python/")):
-            size = write_archive(scratch / f"{name}.zip", folder, prefix, tag)
+        layer = (LAYER, "python/", bool(built_from().get("bytecode")))
+        for name, (folder, prefix, bytecode) in {"function": (code, "", python is not None), "layer": layer}.items():
+            size = write_archive(scratch / f"{name}.zip", sorted(deployable(folder, bytecode)), prefix)
             (scratch / f"{name}.zip").replace(output / f"{name}.zip")
             more = "" if size <= UPLOAD_LIMIT else f"; over {UPLOAD_LIMIT // MIB} MB it has to be uploaded through S3"
-            say(f"{output.name}/{name}.zip: {size / MIB:.2f} MB{more}")
+            print(f"{output.name}/{name}.zip: {size / MIB:.2f} MB{more}")
 
 
-def write_archive(archive: Path, folder: Path, prefix: str, tag: str) -> int:
-    """Zip a folder so that equal content gives equal bytes, and return the size: names sorted, dates and modes fixed.
-
-    Hidden files, and bytecode of any other Python than the runtime's, stay out.
-    """
+def write_archive(archive: Path, files: list[tuple[str, Path]], prefix: str) -> int:
+    """Zip files so that equal content gives equal bytes, with fixed dates and modes, and return the size."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
-        for name, path in sorted(deployable(folder, tag)):
+        for name, path in files:
             executable = path.suffix == ".so" or path.stat().st_mode & 0o100
             entry = zipfile.ZipInfo(prefix + name, (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -283,50 +243,49 @@ def write_archive(archive: Path, folder: Path, prefix: str, tag: str) -> int:
     return archive.stat().st_size
 
 
-def deployable(folder: Path, tag: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a folder that are deployed, with their names in the archive."""
+def deployable(folder: Path, bytecode: bool) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder that are deployed, with their names in the archive.
+
+    Hidden files stay out, and so does what is in a __pycache__, but for bytecode of the runtime where it was compiled.
+    """
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in name.parts)
-        foreign = path.suffix == ".pyc" and not path.name.endswith(tag)
-        if path.is_file() and not hidden and not foreign:
+        compiled = bytecode and path.name.endswith(f".cpython-{PYTHON.replace('.', '')}.pyc")
+        if path.is_file() and not hidden and (compiled or path.parent.name != "__pycache__"):
             yield name.as_posix(), path
-
-
-# locks and .venv
 
 
 def write_locks(upgrade: bool) -> None:
     """Pin the dependencies of pyproject.toml: app/requirements.txt for the layer, requirements-dev.txt for .venv.
 
-    Both are universal: they hold for every Python from LOWEST_PYTHON up, and for each processor and system.
+    Both are universal: they hold for the runtime's Python and every newer one, and for each processor and system.
     """
-    compile_lock = [
-        *("pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", LOWEST_PYTHON),
-        *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python scripts/build.py lock"),
-        *(["--upgrade"] if upgrade else []),
-    ]
-    layer_lock = LOCK.relative_to(PROJECT).as_posix()
-    uv(*compile_lock, "--only-binary", ":all:", "--output-file", layer_lock)
-    uv(*compile_lock, "--group", "dev", "--constraint", layer_lock, "--output-file", DEV_LOCK.name)
-    say(f"Wrote {layer_lock} and {DEV_LOCK.name}.")
+    command = ["pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", PYTHON]
+    command += ["--python", sys.executable, "--generate-hashes", "--no-annotate", *(["--upgrade"] if upgrade else [])]
+    command += ["--custom-compile-command", "python scripts/build.py lock", "--output-file"]
+    lock, task = LOCK.relative_to(PROJECT).as_posix(), "lock the dependencies in pyproject.toml"
+    uv(*command, lock, "--only-binary", ":all:", task=task)
+    uv(*command, DEV_LOCK.name, "--group", "dev", "--constraint", lock, task=task)
+    print(f"Wrote {lock} and {DEV_LOCK.name}.")
 
 
 def make_venv() -> None:
     """Make .venv with the runtime's Python, and install requirements-dev.txt into it."""
     if version_of(venv_python(VENV)) != PYTHON:
-        say(f"Making .venv with Python {PYTHON} ...")
-        # Where none is installed, uv fetches one.
-        uv("venv", "--quiet", "--clear", "--python", find_python(PYTHON, VENV) or PYTHON, VENV)
-    uv("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, target_name=f"Python {PYTHON}")
+        print(f"Making .venv with Python {PYTHON} ...")
+        python = find_python(PYTHON, VENV) or PYTHON  # which uv downloads, where it may
+        uv("venv", "--quiet", "--clear", "--python", python, VENV, task=f"make .venv with Python {PYTHON}")
+    sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml")
+    uv(*sync, "--group", "dev", task="install requirements-dev.txt")
 
 
 @contextmanager
-def scratch_folder() -> Generator[Path]:
-    """Make a folder to build in, on the project's own file system; what killed builds left of theirs goes first."""
+def scratch_folder() -> Generator[Path, None, None]:
+    """Make a folder to build in, on the project's own file system, and delete those that killed builds have left."""
     SCRATCH.mkdir(exist_ok=True)
     for left in SCRATCH.iterdir():
-        if left.stat().st_mtime < time.time() - 3600:  # the others belong to builds that may still run
+        if left.stat().st_mtime < time.time() - 3600:  # the others may belong to builds that still run
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

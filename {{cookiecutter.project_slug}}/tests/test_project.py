@@ -23,6 +23,8 @@ def test_one_runtime_everywhere() -> None:
     """What the layer is built for is what the tests run with."""
     {% endif %}
     assert (PROJECT / ".python-version").read_text(encoding="utf-8").strip() == build.PYTHON
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == f">={build.PYTHON}"
 
 
 def test_layer_fits_the_lock() -> None:
