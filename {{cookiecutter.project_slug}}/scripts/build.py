@@ -28,13 +28,7 @@ from pathlib import Path
 
 from run_uv import BuildError, find_python, run, say, uv, uv_from_cache, venv_python, version_of
 
-{% if cookiecutter.__sam %}
-# What template.yaml deploys; tests/test_project.py holds the two together.
-{% elif cookiecutter.__serverless %}
-# What serverless.yml deploys; tests/test_project.py holds the two together.
-{% else %}
-# What deploy.py deploys.
-{% endif %}
+# What {{ "serverless.yml" if cookiecutter.__serverless else "template.yaml" }} deploys; tests/test_project.py holds the two together.
 RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
