@@ -17,8 +17,8 @@ from hypothesis import settings
 
 from cookiecutter_fastapi_lambda.rules import CHOICES
 from tests.aws import Aws
-from tests.deploy import Deploy
 from tests.machine import CI, RUNTIMES, interpreter
+from tests.ministack import Ministack
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
 sys.dont_write_bytecode = True
@@ -163,9 +163,9 @@ def variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
     yield bake(**VARIANTS[request.param])
 
 
-@pytest.fixture(scope="session", params=deployed_with("sam"))
-def sam_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
-    """Return the project of each variant that AWS SAM deploys."""
+@pytest.fixture(scope="session", params=deployed_with("sam") + deployed_with("zip"))
+def template_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[Path]:
+    """Return the project of each variant that has template.yaml."""
     yield bake(**VARIANTS[request.param])
 
 
@@ -189,18 +189,11 @@ def aws(aws_server: Aws) -> Aws:
     return aws_server
 
 
-@pytest.fixture(params=CONTEXT["api"])
-def deploy_each(request: pytest.FixtureRequest, bake: Bake, aws: Aws, tmp_path: Path) -> Deploy:
-    """Return deploy.py of a project behind each HTTP front end in turn."""
-    shutil.copytree(bake(deployer="zip", api=request.param, build_layer=True), tmp_path / "project")
-    return Deploy(tmp_path / "project", aws)
-
-
-@pytest.fixture
-def deploy(bake: Bake, aws: Aws, tmp_path: Path) -> Deploy:
-    """Return deploy.py of a project behind an HTTP API."""
-    shutil.copytree(bake(deployer="zip", build_layer=True), tmp_path / "project")
-    return Deploy(tmp_path / "project", aws)
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
+    """Start what runs whole stacks in AWS's place, once for all tests; each test names its stacks by itself."""
+    with Ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
 
 
 @pytest.fixture

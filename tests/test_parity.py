@@ -1,10 +1,8 @@
-"""One service, whichever deployer: what each makes on AWS, read from what it really does, property by property.
+"""One service, whichever deployer: what each makes on AWS, property by property.
 
-SAM's part is read from the translation of template.yaml, that of osls from the CloudFormation that it writes, and that
-of deploy.py from the calls that it makes.
+For SAM and zip it is read from the translation of template.yaml, for osls from the CloudFormation that it writes.
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,17 +12,11 @@ import pytest
 
 from tests.aws import Aws
 from tests.conftest import CONTEXT, ROOT, Bake
-from tests.deploy import Deploy
 from tests.sam import translate
 from tests.serverless import copy, osls, state, template
 
 APIS = CONTEXT["api"]
 DEPLOYERS = CONTEXT["deployer"]
-
-# Where a deployer differs from SAM, and why that is so.
-DIFFERENCES = {
-    ("alias", "zip"): "`--rollback` needs versions and an alias; the others go back by another deployment",
-}
 
 Facts = dict[str, Any]
 
@@ -178,57 +170,14 @@ def rest_api_facts(resources: dict[str, Any], traced: bool | None) -> tuple[Any,
     return "REST API", sorted(routes), stages, binary, kinds, traced, cors
 
 
-def call_facts(calls: list[tuple[str, dict[str, Any]]], said: str, api: str) -> Facts:
-    """Return the facts about what deploy.py has called, and said."""
-
-    def of(operation: str) -> list[dict[str, Any]]:
-        return [parameters for name, parameters in calls if name == operation]
-
-    (function,), (layer,) = of("lambda:CreateFunction"), of("lambda:PublishLayerVersion")
-    (role,), (policy,), (retention,) = of("iam:CreateRole"), of("iam:PutRolePolicy"), of("logs:PutRetentionPolicy")
-    permissions = of("lambda:AddPermission")
-    assert not of("iam:AttachRolePolicy")
-    # The address calls the alias, so it is the alias that it may call.
-    assert {each["Qualifier"] for each in permissions} == {alias["Name"] for alias in of("lambda:CreateAlias")}
-    facts = function_facts(function, layer) | {
-        "log retention": retention["retentionInDays"],
-        "role": statements(json.loads(policy["PolicyDocument"])),
-        "trust": trusted(json.loads(role["AssumeRolePolicyDocument"])),
-        "permissions": sorted({permission(each) for each in permissions}),
-        "alias": bool(of("lambda:CreateAlias") or of("lambda:PublishVersion")),
-        "outputs": sorted(re.findall(r"^(Api\w+): ", said, re.MULTILINE)),
-    }
-    if api == "function_url":
-        (url,) = of("lambda:CreateFunctionUrlConfig")
-        return facts | {"front door": ("Function URL", url["AuthType"], url.get("InvokeMode", "BUFFERED"))}
-    if api == "http_api":
-        (created,) = of("apigatewayv2:CreateApi")
-        routes = sorted(route["RouteKey"] for route in of("apigatewayv2:CreateRoute"))
-        stages = [(stage["StageName"], stage["AutoDeploy"]) for stage in of("apigatewayv2:CreateStage")]
-        formats = {each["PayloadFormatVersion"] for each in of("apigatewayv2:CreateIntegration")}
-        return facts | {"front door": ("HTTP API", routes, stages, formats, "CorsConfiguration" in created)}
-    (created,) = of("apigateway:CreateRestApi")
-    (resource,) = of("apigateway:CreateResource")
-    root = resource["parentId"]
-    routes = sorted(
-        f"{method['httpMethod']} /{'' if method['resourceId'] == root else resource['pathPart']}"
-        for method in of("apigateway:PutMethod")
-    )
-    stages = [each["stageName"] for each in of("apigateway:CreateDeployment")]
-    patches = [patch for each in of("apigateway:UpdateStage") for patch in each["patchOperations"]]
-    traced = {"op": "replace", "path": "/tracingEnabled", "value": "true"} in patches
-    cors = any(route.startswith("OPTIONS") for route in routes)
-    kinds = created["endpointConfiguration"]["types"]
-    return facts | {"front door": ("REST API", routes, stages, created["binaryMediaTypes"], kinds, traced, cors)}
-
-
 @pytest.fixture(scope="module")
 def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Facts]:
     """Return the facts by deployer and front door."""
     facts = {}
     for api in APIS:
-        made = translate(bake(api=api) / "template.yaml", "us-east-1")
-        facts["sam", api] = template_facts(made, api, None)
+        for deployer in ("sam", "zip"):
+            made = translate(bake(deployer=deployer, api=api) / "template.yaml", "us-east-1")
+            facts[deployer, api] = template_facts(made, api, None)
         aws_server.reset()
         project = copy(bake(deployer="serverless", api=api, build_layer=True), tmp_path_factory.mktemp(api) / "project")
         result = osls(project, aws_server, "package")
@@ -236,10 +185,6 @@ def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory)
         # osls turns on the tracing of a REST API by a call after the deployment (test_serverless.py sees it do so).
         traced = state(project)["service"]["provider"]["tracing"].get("apiGateway")
         facts["serverless", api] = template_facts(template(project), api, traced)
-        folder = tmp_path_factory.mktemp(api)
-        shutil.copytree(bake(deployer="zip", api=api, build_layer=True), folder / "project")
-        deploy = Deploy(folder / "project", aws_server)
-        facts["zip", api] = call_facts(said=deploy(), calls=deploy.calls, api=api)
     return facts
 
 
@@ -252,18 +197,15 @@ FEATURES = [
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("feature", FEATURES)
 def test_same_whichever_deployer(feature: str, api: str, table: dict[tuple[str, str], Facts]) -> None:
-    """What SAM makes, the others make too, unless it is said above why not."""
+    """What SAM makes, the others make too."""
     for deployer in DEPLOYERS[1:]:
-        same = table[deployer, api][feature] == table["sam", api][feature]
-        message = f"{deployer}: {table[deployer, api][feature]}; sam: {table['sam', api][feature]}"
-        assert same == ((feature, deployer) not in DIFFERENCES), message
+        assert table[deployer, api][feature] == table["sam", api][feature], deployer
 
 
 def test_every_fact_is_compared(table: dict[tuple[str, str], Facts]) -> None:
-    """No feature is read and forgotten, and no difference is explained that is none."""
+    """No feature is read and forgotten."""
     for facts in table.values():
         assert set(facts) == set(FEATURES)
-    assert {feature for feature, _ in DIFFERENCES} <= set(FEATURES)
 
 
 def test_what_everything_should_be(table: dict[tuple[str, str], Facts]) -> None:
@@ -307,11 +249,9 @@ def test_readme_lists_the_deployers(table: dict[tuple[str, str], Facts], bake: B
         assert said["in front"] == ", ".join(table[deployer, api]["front door"][0] for api in APIS)
         for row in ("another stage", "back to the version before"):
             assert all(word in own for word in re.findall("`(.*?)`", said[row])), (deployer, row)
-        assert ("at once" in said["back to the version before"]) == table[deployer, "http_api"]["alias"]
     same = re.search(r"^All three make the same: (.*?)\.", readme, re.MULTILINE | re.DOTALL)[1]
     features = re.split(r",\s+|\s+and\s+", same)
-    assert set(features) <= set(FEATURES) - {feature for feature, _ in DIFFERENCES}
-    assert set(features) == set(FEATURES) - {feature for feature, _ in DIFFERENCES} - {"outputs", "trust"}
+    assert set(features) == set(FEATURES) - {"alias", "outputs", "trust"}
 
 
 def test_planted_difference_is_found(bake: Bake, tmp_path: Path) -> None:

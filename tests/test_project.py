@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws import Aws
 from tests.conftest import VARIANTS, Bake
 from tests.machine import BIN, clean_environment, free_port, interpreter, links
+from tests.ministack import Ministack
 
 PYTHON = interpreter("python3.13")
 
@@ -125,19 +125,19 @@ def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:
     ]
 
 
-def test_deploy_without_a_tool(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """`make deploy` and `make rollback`, with the boto3 of the development lock."""
+def test_deploy_without_a_tool(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
+    """`make deploy`, with the boto3 of the development lock."""
     project = tmp_path / "project"
-    shutil.copytree(bake(deployer="zip", build_layer=True), project)
-    environment = clean_environment(tmp_path, links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON), **aws.environment)
+    shutil.copytree(bake(deployer="zip", build_layer=True, project_slug="by-make"), project)
+    commands = links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON)
+    environment = clean_environment(tmp_path, commands, **ministack.environment)
 
     def make(target: str) -> str:
         result = subprocess.run(["make", target], cwd=project, env=environment, capture_output=True, encoding="utf-8")
         return result.stdout + result.stderr
 
     assert "\nApiUrl: https://" in make("deploy")
-    assert "there is no version before 1 to go back to" in make("rollback")
-    assert {"make zip", "make deploy", "make rollback"} <= {line.split(":")[0] for line in make("help").splitlines()}
+    assert {"make zip", "make deploy"} <= {line.split(":")[0] for line in make("help").splitlines()}
 
 
 def test_uvicorn_serves_the_same_application(bake: Bake, tmp_path: Path) -> None:

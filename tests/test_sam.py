@@ -1,4 +1,4 @@
-"""template.yaml under the real tools: SAM CLI, SAM's translator and cfn-lint."""
+"""template.yaml, of SAM and of zip, under the real tools: SAM CLI, SAM's translator and cfn-lint."""
 
 import re
 import shutil
@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import VARIANTS, Bake
+from tests.conftest import CONTEXT, VARIANTS, Bake
 from tests.parsers import read_toml
 from tests.sam import cfn_lint, resources, sam, translate
 
 
 def region_of(project: Path) -> str:
-    """Return the region that samconfig.toml deploys to."""
-    text = (project / "samconfig.toml").read_text(encoding="utf-8")
-    return read_toml(text)["default"]["global"]["parameters"]["region"]
+    """Return the region that samconfig.toml, or deploy.py, deploys to."""
+    if (project / "samconfig.toml").exists():
+        text = (project / "samconfig.toml").read_text(encoding="utf-8")
+        return read_toml(text)["default"]["global"]["parameters"]["region"]
+    return re.search(r'REGION = ".*", "(.*)"', (project / "scripts" / "deploy.py").read_text(encoding="utf-8"))[1]
 
 
-def test_translation_is_clean(sam_variant: Path) -> None:
+def test_translation_is_clean(template_variant: Path) -> None:
     """CloudFormation has nothing to say about what the template stands for, not even a warning."""
-    region = region_of(sam_variant)
-    assert cfn_lint(translate(sam_variant / "template.yaml", region), region) == []
+    region = region_of(template_variant)
+    assert cfn_lint(translate(template_variant / "template.yaml", region), region) == []
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,40 @@ def resources_in(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
     return resources(folder)
 
 
+@pytest.mark.parametrize("api", CONTEXT["api"])
+def test_sam_cli_reads_the_template_of_zip(api: str, bake: Bake) -> None:
+    """It is a SAM template like the other, which CloudFormation transforms."""
+    result = sam(bake(deployer="zip", api=api), "validate", "--lint", "--region", "us-east-1")
+    assert result.returncode == 0, result.stderr
+
+
+def test_one_template(bake: Bake) -> None:
+    """What CloudFormation makes of a zip project is what it makes of a SAM project, but for where the archives are."""
+    for api in CONTEXT["api"]:
+        texts = [(bake(deployer=deployer, api=api) / "template.yaml").read_text() for deployer in ("sam", "zip")]
+        lines = [[line.strip() for line in text.splitlines()] for text in texts]
+        assert [line for line in lines[1] if line not in lines[0]] == [
+            "CodeUri: dist/function.zip",
+            "ContentUri: dist/layer.zip",
+            "Description: The function, for `aws logs` and `aws lambda`",
+        ]
+
+
+def test_archives_replaced_in_place_are_other_resources(bake: Bake, tmp_path: Path) -> None:
+    """Equal archives leave the layer as it is, another one makes a new version; each stack has a layer of its own."""
+    text = (bake(deployer="zip") / "template.yaml").read_text(encoding="utf-8")
+    layers = []
+    for address in ("s3://bucket/a", "s3://bucket/a", "s3://bucket/b"):
+        (tmp_path / "template.yaml").write_text(text.replace("dist/layer.zip", address), encoding="utf-8")
+        made = translate(tmp_path / "template.yaml", "us-east-1")["Resources"]
+        layers.append({name: each for name, each in made.items() if each["Type"] == "AWS::Lambda::LayerVersion"})
+    assert layers[0] == layers[1]
+    assert not layers[0].keys() & layers[2].keys()
+    assert [each["Properties"]["LayerName"] for each in layers[0].values()] == [
+        {"Fn::Sub": "${AWS::StackName}-dependencies"}
+    ]
+
+
 def test_sam_validate_finds_a_misspelt_property(bake: Bake, tmp_path: Path) -> None:
     """What the direct lint is there for."""
     project = tmp_path / "project"
@@ -75,15 +111,15 @@ def test_sam_validate_finds_a_misspelt_property(bake: Bake, tmp_path: Path) -> N
     assert "MemorySise" in result.stdout + result.stderr
 
 
-def test_settings_of_the_function(sam_variant: Path) -> None:
+def test_settings_of_the_function(template_variant: Path) -> None:
     """What every function needs said aloud: a default of SAM would be wrong, or never end."""
-    function = resources(sam_variant)["ApiFunction"]["Properties"]
+    function = resources(template_variant)["ApiFunction"]["Properties"]
     assert 10 <= function["Timeout"] <= 29
     assert function["MemorySize"] >= 512
     assert function["Tracing"] == "Active"
     assert function["LoggingConfig"]["LogGroup"] == {"Ref": "ApiLogGroup"}
     assert "PYTHONPATH" not in str(function)
-    log_group = resources(sam_variant)["ApiLogGroup"]["Properties"]
+    log_group = resources(template_variant)["ApiLogGroup"]["Properties"]
     assert log_group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
     assert "${AWS::StackName}" in log_group["LogGroupName"]["Fn::Sub"]
 
@@ -134,9 +170,9 @@ def test_only_the_chosen_front_end(bake: Bake) -> None:
             assert (name in texts[1]) == (api == other), (api, other)
 
 
-def test_least_privilege(sam_variant: Path) -> None:
+def test_least_privilege(template_variant: Path) -> None:
     """No statement allows every action; one that allows every resource is the one that has no finer."""
-    template = translate(sam_variant / "template.yaml", "us-east-1")["Resources"]
+    template = translate(template_variant / "template.yaml", "us-east-1")["Resources"]
     roles = [resource for resource in template.values() if resource["Type"] == "AWS::IAM::Role"]
     assert roles
     for role in roles:
@@ -149,7 +185,7 @@ def test_least_privilege(sam_variant: Path) -> None:
                     assert all(action.startswith("xray:") for action in actions)
 
 
-def test_partitions_and_suffixes_are_not_typed(sam_variant: Path) -> None:
+def test_partitions_and_suffixes_are_not_typed(template_variant: Path) -> None:
     """The same template deploys in China and in GovCloud."""
-    text = (sam_variant / "template.yaml").read_text(encoding="utf-8")
+    text = (template_variant / "template.yaml").read_text(encoding="utf-8")
     assert not re.search(r"arn:aws|amazonaws\.com(?!$)", text, re.MULTILINE)

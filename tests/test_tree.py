@@ -21,7 +21,9 @@ TREE = """
 OF_DEPLOYER = {
     "sam": ["samconfig.toml", "template.yaml"],
     "serverless": ["package-lock.json", "package.json", "scripts/archives.js", "serverless.yml"],
-    "zip": ["scripts/deploy.py", "tests/test_deploy.py"],
+    "zip": [
+        *("scripts/artifacts.yaml", "scripts/deploy.py", "scripts/stack.py", "template.yaml", "tests/test_deploy.py"),
+    ],
 }
 
 

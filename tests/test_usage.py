@@ -146,11 +146,11 @@ def test_files_of_another_deployer_are_left_alone(tmp_path: Path) -> None:
     """A file that these answers do not bring is its owner's, whatever it is called."""
     assert run(tmp_path, "deployer=zip", NO_LAYER).returncode == 0
     project = tmp_path / "output" / "orders-api"
-    for name in ("template.yaml", "serverless.yml", "package.json"):
+    assert not (project / "samconfig.toml").exists()
+    for name in ("samconfig.toml", "serverless.yml", "package.json"):
         (project / name).write_text("mine", encoding="utf-8")
     assert run(tmp_path, "-f", "deployer=zip", NO_LAYER).returncode == 0
-    assert {(project / name).read_text(encoding="utf-8") for name in ("template.yaml", "serverless.yml")} == {"mine"}
-    assert not (project / "samconfig.toml").exists()
+    assert {(project / name).read_text(encoding="utf-8") for name in ("samconfig.toml", "serverless.yml")} == {"mine"}
 
 
 def test_own_defaults(tmp_path: Path) -> None:

@@ -9,18 +9,15 @@ from conftest import PROJECT
 
 
 def test_one_runtime_everywhere() -> None:
-    {% if cookiecutter.__sam %}
     """What the layer is built for is what is deployed, and what the tests run with."""
+    {% if cookiecutter.__template %}
     template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
     assert re.findall(r"Runtimes?: \[?(python[\d.]+)", template) == [build.RUNTIME] * 2
     assert re.findall(r"Architectures: \[(\w+)\]", template) == [build.ARCHITECTURE] * 2
-    {% elif cookiecutter.__serverless %}
-    """What the layer is built for is what is deployed, and what the tests run with."""
+    {% else %}
     service = (PROJECT / "serverless.yml").read_text(encoding="utf-8")
     assert re.findall(r"[rR]untimes?: \[?(python[\d.]+)", service) == [build.RUNTIME] * 2
     assert re.findall(r"[aA]rchitectures?: \[?(\w+)", service) == [build.ARCHITECTURE] * 2
-    {% else %}
-    """What the layer is built for is what the tests run with."""
     {% endif %}
     assert (PROJECT / ".python-version").read_text(encoding="utf-8").strip() == build.PYTHON
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -1,0 +1,145 @@
+"""AWS on this machine: ministack, which runs whole stacks of CloudFormation and the functions in them."""
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.machine import CACHE, ROOT, UV, free_port, interpreter
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+@functools.cache
+def installed() -> Path:
+    """Return an interpreter with ministack, which runs the functions too; it is kept for later runs.
+
+    Made beside its place and renamed, so that two processes may do so at once: the second one's is thrown away.
+    """
+    python = interpreter("python3.13")
+    assert python, "ministack runs functions with its own Python, and the default project needs Python 3.13"
+    lock = ROOT / "requirements" / "ministack.txt"
+    target = CACHE / "ministack" / hashlib.sha256(lock.read_bytes() + str(python).encode()).hexdigest()[:16]
+    if not target.exists():
+        fresh = target.with_name(f"{target.name}-{os.getpid()}")
+        subprocess.run([UV, "venv", "--quiet", "--clear", "--relocatable", "--python", python, fresh], check=True)
+        install = [
+            UV,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            fresh / "bin" / "python",
+            "--require-hashes",
+            "-r",
+            lock,
+        ]
+        subprocess.run(install, check=True)
+        try:
+            fresh.rename(target)
+        except OSError:
+            assert target.exists()
+            shutil.rmtree(fresh)
+    return target / "bin" / "python"
+
+
+class Ministack:
+    """A server that answers as AWS does; leaving the `with` block ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self.log = free_port(), folder / "ministack.log"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def __enter__(self) -> "Ministack":
+        """Start it, on 127.0.0.1 alone, and wait until it answers."""
+        variables = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "IOT_MTLS_ENABLED": "0"}
+        # The functions that it runs are processes of its own; nothing of this environment is theirs to see.
+        environment = (
+            CREDENTIALS | variables | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
+        )
+        with self.log.open("w") as log:
+            command = [installed(), "-m", "ministack"]
+            self.process = subprocess.Popen(
+                command, env=environment, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/_ministack/health").close()  # noqa: S310 - it is ours
+                return self
+            except OSError:
+                assert time.monotonic() < end and self.process.poll() is None, self.log.read_text()
+                time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        """End it, and the functions that it runs."""
+        self.process.terminate()
+        self.process.wait(10)
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        """Return a client of one of its services."""
+        names = ("aws_access_key_id", "aws_secret_access_key")
+        keys = dict(zip(names, CREDENTIALS.values(), strict=True))
+        return boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
+
+    def call(self, address: str) -> tuple[int, bytes]:
+        """Return the status and the body of the answer at an address of AWS, which this server gives in AWS's place."""
+        parts = urllib.parse.urlsplit(address)
+        # It knows the API of an API Gateway by a host of its own, a Function URL by that of AWS.
+        host = re.sub(r"\.execute-api\..*", ".execute-api.localhost", parts.netloc)
+        request = urllib.request.Request(f"{self.url}{parts.path}", headers={"Host": host})  # noqa: S310 - it is ours
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - it is ours
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def function(self, stack: str, region: str = "us-east-1") -> dict[str, Any]:
+        """Return the configuration of the function of a stack."""
+        what = {"StackName": stack, "LogicalResourceId": "ApiFunction"}
+        resource = self.client("cloudformation", region).describe_stack_resource(**what)["StackResourceDetail"]
+        return self.client("lambda", region).get_function_configuration(FunctionName=resource["PhysicalResourceId"])
+
+    def add_routes(self, stack: str, region: str = "us-east-1") -> None:
+        """Make what ministack leaves out of a stack: it does not read the routes in an API's Body.
+
+        CloudFormation makes a route of each path in it. Here they are made from the processed template, by calls.
+        """
+        cloudformation, resources = self.client("cloudformation", region), {}
+        template = cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+            resources |= {
+                each["LogicalResourceId"]: each["PhysicalResourceId"] for each in page["StackResourceSummaries"]
+            }
+        arn = self.client("lambda", region).get_function(FunctionName=resources["ApiFunction"])["Configuration"][
+            "FunctionArn"
+        ]
+        for name, resource in template["Resources"].items():
+            paths = resource.get("Properties", {}).get("Body", {}).get("paths", {})
+            if resource["Type"] == "AWS::ApiGatewayV2::Api":
+                gateway, api = self.client("apigatewayv2", region), {"ApiId": resources[name]}
+                how = {"IntegrationType": "AWS_PROXY", "IntegrationUri": arn, "PayloadFormatVersion": "2.0"}
+                target = f"integrations/{gateway.create_integration(**api, **how)['IntegrationId']}"
+                for path in paths:
+                    gateway.create_route(**api, RouteKey=f"ANY {path}", Target=target)
+            elif resource["Type"] == "AWS::ApiGateway::RestApi":
+                gateway, api = self.client("apigateway", region), {"restApiId": resources[name]}
+                ids = {each["path"]: each["id"] for each in gateway.get_resources(**api)["items"]}
+                for path in paths:
+                    if path not in ids:
+                        ids[path] = gateway.create_resource(**api, parentId=ids["/"], pathPart=path[1:])["id"]
+                    method = api | {"resourceId": ids[path], "httpMethod": "ANY"}
+                    gateway.put_method(**method, authorizationType="NONE")
+                    uri = f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations"
+                    gateway.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
