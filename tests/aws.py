@@ -1,8 +1,7 @@
-"""AWS on this machine: moto's server, with what the deployers need of it and it lacks.
+"""AWS on this machine for osls: moto's server, with what osls needs and moto lacks.
 
-What it cannot do stays undone: it has no SAM transform, and its CloudFormation makes nothing of API Gateway's HTTP APIs
-or of Function URLs. It runs no function either. So what a template says is checked in the template, and what
-`deploy.py` calls is checked in the calls.
+moto has no SAM transform, its CloudFormation creates nothing of API Gateway's HTTP APIs or of Function URLs, and it runs no
+function. So what osls writes about those is checked in its template.
 """
 
 import subprocess

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,33 +101,41 @@ def test_bytecode_is_complete_and_of_use(project: Path) -> None:
             assert int.from_bytes(data[4:8], "little") == UNCHECKED_HASH
 
 
-def test_only_bytecode_of_the_build_is_shipped(bake: Bake, tmp_path: Path) -> None:
+CHECK_BYTECODE = """
+import importlib.util, pathlib, sys
+for path in pathlib.Path(sys.argv[1]).rglob("*.pyc"):
+    source = importlib.util.source_hash(pathlib.Path(importlib.util.source_from_cache(str(path))).read_bytes())
+    assert path.read_bytes()[:16] == importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]) + source, path
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("adapter", lambda data: data[:4] + bytes(4) + data[8:]),
+        ("adapter", lambda data: b"\0\0\r\n" + data[4:]),
+        ("adapter", lambda data: data[:8] + bytes(8) + data[16:]),
+        ("gone", lambda _: bytes(16)),
+    ],
+    ids=["of a date", "of another Python", "of another source", "of no source"],
+)
+def test_only_bytecode_of_the_build_is_shipped(
+    name: str, change: Callable[[bytes], bytes], bake: Bake, tmp_path: Path
+) -> None:
     """What Python, an editor or a hand has changed since the layer was built does not get into an archive."""
     project = tmp_path / "project"
     shutil.copytree(bake(architecture=ARCHITECTURE, build_layer=True), project)
-    mangum = project / "package" / "python" / "mangum"
-    # In place of valid bytecode: of a date, of another Python, of another source; and where there was none.
-    for name, change in {
-        "adapter": lambda data: data[:4] + bytes(4) + data[8:],
-        "exceptions": lambda data: b"\0\0\r\n" + data[4:],
-        "types": lambda data: data[:8] + bytes(8) + data[16:],
-    }.items():
-        path = mangum / "__pycache__" / f"{name}.cpython-313.pyc"
-        path.write_bytes(change(path.read_bytes()))
-    (mangum / "__pycache__" / "gone.cpython-313.pyc").write_bytes(path.read_bytes())
+    path = project / "package" / "python" / "mangum" / "__pycache__" / f"{name}.cpython-313.pyc"
+    data = change(path.read_bytes() if path.exists() else b"")
     (project / "app" / "__pycache__").mkdir()
-    (project / "app" / "__pycache__" / "items.cpython-313.pyc").write_bytes(path.read_bytes())
+    for path in (path, project / "app" / "__pycache__" / "items.cpython-313.pyc"):
+        path.write_bytes(data)
     result = build(project, "zip")
     assert result.returncode == 0, result.stderr
-    code = "import importlib.util, pathlib, sys\nfor p in pathlib.Path(sys.argv[1]).rglob('*.pyc'):\n"
-    code += (
-        " source = importlib.util.source_hash(pathlib.Path(importlib.util.source_from_cache(str(p))).read_bytes())\n"
-    )
-    code += " assert p.read_bytes()[:16] == importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]) + source, p"
-    for name in ("function", "layer"):
-        archive(project, name).extractall(tmp_path / name)
-        assert list((tmp_path / name).rglob("*.pyc"))
-        subprocess.run([PYTHON, "-c", code, tmp_path / name], check=True)
+    for archived in ("function", "layer"):
+        archive(project, archived).extractall(tmp_path / archived)
+        assert list((tmp_path / archived).rglob("*.pyc"))
+        subprocess.run([PYTHON, "-c", CHECK_BYTECODE, tmp_path / archived], check=True)
 
 
 def test_packages_without_sources_are_shipped(bake: Bake, tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def test_functions(answers: dict[str, object]) -> None:
     check_refusal(rules.warnings(answers))
     for problem in found:
         if len(problem.questions) == 1 and problem.questions != ("build_layer",):
-            mended = answers | {problem.questions[0]: problem.example}
-            assert not [other for other in rules.problems(mended) if other.questions == problem.questions]
+            corrected = answers | {problem.questions[0]: problem.example}
+            assert not [other for other in rules.problems(corrected) if other.questions == problem.questions]
     for prompt, text in (("project_name", answers["project_name"]), ("description", answers["description"])):
         if not [problem for problem in found if prompt in problem.questions]:
             rendered_by_filters(str(text))

@@ -119,10 +119,10 @@ def template_facts(made: dict[str, Any], api: str, traced: bool | None) -> Facts
     }
     if api == "function_url":
         (url,) = of_type(resources, "Lambda::Url")
-        return facts | {"front door": ("Function URL", url["AuthType"], url.get("InvokeMode", "BUFFERED"))}
+        return facts | {"HTTP front end": ("Function URL", url["AuthType"], url.get("InvokeMode", "BUFFERED"))}
     if api == "http_api":
-        return facts | {"front door": http_api_facts(resources)}
-    return facts | {"front door": rest_api_facts(resources, traced)}
+        return facts | {"HTTP front end": http_api_facts(resources)}
+    return facts | {"HTTP front end": rest_api_facts(resources, traced)}
 
 
 def any_methods(paths: dict[str, dict[str, Any]]) -> set[str]:
@@ -172,7 +172,7 @@ def rest_api_facts(resources: dict[str, Any], traced: bool | None) -> tuple[Any,
 
 @pytest.fixture(scope="module")
 def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Facts]:
-    """Return the facts by deployer and front door."""
+    """Return the facts by deployer and HTTP front end."""
     facts = {}
     for api in APIS:
         for deployer in ("sam", "zip"):
@@ -190,7 +190,7 @@ def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory)
 
 FEATURES = [
     *("runtime", "architecture", "handler", "memory", "timeout", "layer", "environment", "tracing", "log format"),
-    *("log retention", "role", "trust", "permissions", "alias", "outputs", "front door"),
+    *("log retention", "role", "trust", "permissions", "alias", "outputs", "HTTP front end"),
 ]
 
 
@@ -224,7 +224,7 @@ def test_what_everything_should_be(table: dict[tuple[str, str], Facts]) -> None:
         assert (facts["handler"], facts["log retention"], facts["tracing"]) == ("main.handler", 30, "Active")
         assert facts["environment"] == {"ALLOWED_ORIGINS": "", "DOCS": "on"}
         assert (
-            facts["front door"]
+            facts["HTTP front end"]
             == {
                 "http_api": ("HTTP API", ["ANY /", "ANY /{proxy+}"], [("$default", True)], {"2.0"}, False),
                 "rest_api": ("REST API", ["ANY /", "ANY /{proxy+}"], ["prod"], ["*/*"], ["REGIONAL"], True, False),
@@ -246,8 +246,8 @@ def test_readme_lists_the_deployers(table: dict[tuple[str, str], Facts], bake: B
         assert [file for file in re.findall("`(.*?)`", said["files"]) if not (project / file).is_file()] == []
         own = (project / "README.md").read_text(encoding="utf-8")
         assert said["deploy"].strip("`") in own
-        assert said["in front"] == ", ".join(table[deployer, api]["front door"][0] for api in APIS)
-        for row in ("another stage", "back to the version before"):
+        assert said["HTTP front end"] == ", ".join(table[deployer, api]["HTTP front end"][0] for api in APIS)
+        for row in ("another stage", "earlier version"):
             assert all(word in own for word in re.findall("`(.*?)`", said[row])), (deployer, row)
     same = re.search(r"^All three make the same: (.*?)\.", readme, re.MULTILINE | re.DOTALL)[1]
     features = re.split(r",\s+|\s+and\s+", same)
@@ -263,7 +263,7 @@ def test_planted_difference_is_found(bake: Bake, tmp_path: Path) -> None:
     faults = {
         "memory": ("MemorySize: 1024", "MemorySize: 128"),
         "log retention": ("Default: 30", "Default: 7"),
-        "front door": ("Path: /\n            Method: ANY", "Path: /\n            Method: GET"),
+        "HTTP front end": ("Path: /\n            Method: ANY", "Path: /\n            Method: GET"),
         "role": ("logs:PutLogEvents", "logs:CreateLogGroup"),
     }
     text = path.read_text(encoding="utf-8")

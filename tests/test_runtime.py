@@ -11,7 +11,7 @@ from tests.emulator import Emulator
 from tests.events import http_api
 from tests.machine import ARCHITECTURE, CI, RUNTIMES, interpreter
 
-# Python 3.14 is not to be had everywhere yet; the layer tests look at its wheels all the same.
+# Few machines have Python 3.14 yet; the layer tests check its wheels all the same.
 NEEDED = ("python3.11", "python3.12", "python3.13")
 
 
