@@ -1,7 +1,7 @@
 """AWS on this machine for osls: moto's server, with what osls needs and moto lacks.
 
-moto has no SAM transform, its CloudFormation creates nothing of API Gateway's HTTP APIs or of Function URLs, and it runs no
-function. So what osls writes about those is checked in its template.
+moto has no SAM transform, its CloudFormation creates nothing of API Gateway's HTTP APIs or of Function URLs, and it
+runs no function. So what osls writes about those is checked in its template.
 """
 
 import subprocess

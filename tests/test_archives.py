@@ -128,8 +128,8 @@ def test_only_bytecode_of_the_build_is_shipped(
     path = project / "package" / "python" / "mangum" / "__pycache__" / f"{name}.cpython-313.pyc"
     data = change(path.read_bytes() if path.exists() else b"")
     (project / "app" / "__pycache__").mkdir()
-    for path in (path, project / "app" / "__pycache__" / "items.cpython-313.pyc"):
-        path.write_bytes(data)
+    for target in (path, project / "app" / "__pycache__" / "items.cpython-313.pyc"):
+        target.write_bytes(data)
     result = build(project, "zip")
     assert result.returncode == 0, result.stderr
     for archived in ("function", "layer"):
