@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from cookiecutter_fastapi_lambda.rules import CHOICES
 from tests.aws import Aws
-from tests.machine import CI, RUNTIMES, interpreter
+from tests.machine import CI, RUNTIMES, UV, interpreter
 from tests.ministack import Ministack
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
@@ -36,6 +36,7 @@ CONTEXT |= {question: [*choices] for question, choices in CHOICES.items()}
 QUESTIONS = [name for name in CONTEXT if not name.startswith("_")]
 
 Bake = Callable[..., Path]
+Venv = Callable[[Path, Path], Path]
 
 NAMED: dict[str, dict[str, object]] = {
     "default": {},
@@ -107,10 +108,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test of whole projects the named variants, and with --all-projects each variant."""
+    """Give a test that takes seconds for each project a few variants, and with --all-projects each variant."""
+    everything = metafunc.config.getoption("--all-projects")
     if "tested_variant" in metafunc.fixturenames:
-        everything = metafunc.config.getoption("--all-projects")
-        metafunc.parametrize("tested_variant", [*VARIANTS] if everything else [*NAMED])
+        # What these have of their own is in the infrastructure, which the project's own tests do not run.
+        few = [name for name in NAMED if name not in ("sovereign", "sovereign-zip", "shortest")]
+        metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
+    if "packaged_variant" in metafunc.fixturenames:
+        names = deployed_with("serverless")
+        few = [name for name in names if not name.startswith("python") or "cn-north-1" in name]
+        metafunc.parametrize("packaged_variant", names if everything else few)
 
 
 def pytest_report_header() -> list[str]:
@@ -150,6 +157,29 @@ def bake(cookies_session: object, shared: Path) -> Bake:
         return project
 
     return bake
+
+
+@pytest.fixture(scope="session")
+def project_venv(shared: Path) -> Venv:
+    """Return a function that makes a virtual environment of an interpreter with a project's development packages.
+
+    Equal locks share one environment; a test only reads it.
+    """
+
+    def make(project: Path, python: Path) -> Path:
+        lock = project / "requirements-dev.txt"
+        key = hashlib.sha256(lock.read_bytes() + str(python).encode()).hexdigest()[:16]
+        venv = shared / "venvs" / key
+        venv.parent.mkdir(exist_ok=True)
+        with FileLock(f"{venv}.lock"):
+            if not (venv / "done").exists():
+                subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, venv], check=True)
+                sync = [UV, "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python", lock]
+                subprocess.run(sync, check=True)
+                (venv / "done").touch()
+        return venv
+
+    return make
 
 
 def typed(value: object) -> object:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import VARIANTS, Bake
+from tests.conftest import VARIANTS, Bake, Venv
 from tests.machine import BIN, clean_environment, free_port, interpreter, links
 from tests.ministack import Ministack
 
@@ -67,17 +67,13 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
     assert not list((project / "app").rglob("*.pyc"))
 
 
-def test_own_tests(tested_variant: str, bake: Bake, tmp_path: Path) -> None:
+def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
     """The tests of a variant pass, on the runtime that it is for where there is one, else on another."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[tested_variant]), project)
     runtime = VARIANTS[tested_variant].get("runtime", "python3.13")
     python = interpreter(runtime) or PYTHON
-    venv = tmp_path / "venv"
-    uv = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
-    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", python, venv], check=True)
-    subprocess.run([*uv, project / "requirements-dev.txt"], check=True)
-    command = [venv / "bin" / "python", "-m", "pytest", "-q"]
+    command = [project_venv(project, python) / "bin" / "python", "-m", "pytest", "-q"]
     result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -140,13 +136,10 @@ def test_deploy_without_a_tool(bake: Bake, ministack: Ministack, tmp_path: Path)
     assert {"make zip", "make deploy"} <= {line.split(":")[0] for line in make("help").splitlines()}
 
 
-def test_uvicorn_serves_the_same_application(bake: Bake, tmp_path: Path) -> None:
+def test_uvicorn_serves_the_same_application(bake: Bake, project_venv: Venv) -> None:
     """What `make run` starts answers on this machine as the handler does on Lambda, crash shape and ids included."""
     project = bake()
-    venv = tmp_path / "venv"
-    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", PYTHON, venv], check=True)
-    sync = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
-    subprocess.run([*sync, project / "requirements-dev.txt"], check=True)
+    venv = project_venv(project, PYTHON)
     line = re.search(r"^\t\$\(VENV_PYTHON\) (-B -m uvicorn .*)$", (project / "Makefile").read_text(), re.MULTILINE)[1]
     port = str(free_port())
     command = [venv / "bin" / "python", *line.replace("8000", port).split()]

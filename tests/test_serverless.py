@@ -14,7 +14,7 @@ import pytest
 
 from cookiecutter_fastapi_lambda.rules import REGIONS, UNKNOWN_TO_OSLS
 from tests.aws import ACCOUNT, Aws
-from tests.conftest import Bake, files
+from tests.conftest import VARIANTS, Bake, files
 from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links, with_node
 from tests.parsers import read_yaml
 from tests.sam import cfn_lint
@@ -25,10 +25,12 @@ from tests.test_layer import build
 KNOWN = {"W3005"}
 
 
-def test_package(serverless_variant: Path, aws: Aws, tmp_path: Path) -> None:
-    """Every variant is packaged with strict validation and no warning, and cfn-lint finds nothing in what comes out."""
-    project = copy(serverless_variant, tmp_path / "project")
+def test_package(packaged_variant: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """Variants are packaged with strict validation and no warning, and cfn-lint finds nothing in what comes out."""
+    project = copy(bake(**VARIANTS[packaged_variant]), tmp_path / "project")
     service = read_yaml((project / "serverless.yml").read_text(encoding="utf-8"))
+    of_layer = {name: service["provider"][name] for name in ("runtime", "architecture")}
+    shutil.copytree(bake(**of_layer, build_layer=True) / "package", project / "package", dirs_exist_ok=True)
     assert service["configValidationMode"] == "error"
     result = osls(project, aws, "package")
     assert result.returncode == 0, result.stderr + result.stdout
