@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import VARIANTS, Bake, Venv
+from tests.conftest import CONTEXT, VARIANTS, Bake, Venv
 from tests.machine import BIN, clean_environment, free_port, interpreter, links
 from tests.ministack import Ministack
+from tests.test_layer import build
 
 PYTHON = interpreter("python3.13")
 
@@ -65,6 +66,17 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
     new = [path.relative_to(project) for path in project.rglob("*") if path not in before and path.is_file()]
     assert {path.parts[0] for path in new if "__pycache__" not in path.parts} <= {".venv", ".uv", ".build"}
     assert not list((project / "app").rglob("*.pyc"))
+
+
+@pytest.mark.parametrize("runtime", CONTEXT["runtime"])
+def test_lock_changes_nothing(runtime: str, bake: Bake, tmp_path: Path) -> None:
+    """The locks of a fresh project are those of its own runtime, which is the lowest Python that they hold for."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(runtime=runtime, deployer="zip"), project)
+    result = build(project, "lock")
+    assert result.returncode == 0, result.stderr
+    for name in ("app/requirements.txt", "requirements-dev.txt"):
+        assert (project / name).read_text() == (bake(runtime=runtime, deployer="zip") / name).read_text()
 
 
 def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
