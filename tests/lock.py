@@ -49,19 +49,24 @@ def merged(without: str, more: str, condition: str) -> str:
     return "".join(lines).replace(f"{{% endif %}}\n{{% if {condition} %}}\n", "")
 
 
+def compile_group(group: str, *options: str) -> None:
+    """Pin the newest versions of a group of pyproject.toml in requirements/."""
+    # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
+    lowest = {"runtime": "3.11", "ministack": "3.13", "upstream": "3.13"}.get(group, "3.10")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
+            *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
+            *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt", *options),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+
+
 if __name__ == "__main__":
     for group in ("new", "test", "bench", "runtime", "ministack"):
-        # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-        lowest = {"runtime": "3.11", "ministack": "3.13"}.get(group, "3.10")
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
-                *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
-                *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt"),
-            ],
-            cwd=ROOT,
-            check=True,
-        )
+        compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         project = render(folder)
         lock(project, "--upgrade")
@@ -76,6 +81,7 @@ if __name__ == "__main__":
         (TEMPLATE / "app" / "requirements.txt").write_text(application, encoding="utf-8")
         both = merged(development, with_boto3, "cookiecutter.__zip")
         (TEMPLATE / "requirements-dev.txt").write_text(both, encoding="utf-8")
+        compile_group("upstream", "--constraint", str(TEMPLATE / "app" / "requirements.txt"))
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")
         npm = [Path(sys.executable).parent / "npm", "install", "--package-lock-only"]
