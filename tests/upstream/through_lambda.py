@@ -45,7 +45,7 @@ class Recorder:
     def __init__(self, app: Any, entered: bool) -> None:
         self.app = app
         self.has_lifespan = entered or isinstance(app, Starlette)
-        self.error: Exception | None = None
+        self.errors: dict[str, Exception] = {}  # of a request and of the lifespan
         self.added: set[bytes] = set()  # headers that the front end adds, which no test expects
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +66,7 @@ class Recorder:
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            self.error = error
+            self.errors[scope["type"]] = error
             raise
 
 
@@ -87,7 +87,7 @@ class Environment:
         context = SimpleNamespace(aws_request_id=str(uuid4()), get_remaining_time_in_millis=lambda: 28_000)
         self.app.added = {name.encode() for name in FORWARDED if name not in request.headers}
         answer = loads(dumps(self.handler(loads(dumps(event)), context)))
-        error, self.app.error = self.app.error, None
+        error = self.app.errors.pop("http", None)
         if error and transport.raise_server_exceptions:
             raise error
         body = bridge.body_of(answer)
@@ -96,8 +96,8 @@ class Environment:
 
     def cause(self, error: Exception) -> BaseException:
         """Return what the application raised in its lifespan, instead of what Mangum made of it."""
-        own, self.app.error = self.app.error, None
-        return (own and own.__context__) or own or error
+        own = self.app.errors.pop("lifespan", error)
+        return own.__context__ or own
 
     def close(self) -> None:
         """End it, which Lambda does without a word to the application."""
@@ -128,7 +128,7 @@ def event_of(front_end: str, request: httpx.Request, base: str, client: str) -> 
         message.path = "/Prod" + path.removeprefix(base)
         del headers["content-length"]  # it is not among those that a REST API hands over
         event = payload_1(message, request.read(), "Prod", False)
-        event["requestContext"] |= {"path": path.partition("?")[0], "domainName": headers["host"]}
+        event["requestContext"] |= {"path": path.partition("?")[0], "domainName": request.url.host}
         event["requestContext"]["identity"]["sourceIp"] = client
         event["headers"] |= {name.title(): value for name, value in forwarded.items()}
         event["multiValueHeaders"] |= {name.title(): [value] for name, value in forwarded.items()}
@@ -138,6 +138,8 @@ def event_of(front_end: str, request: httpx.Request, base: str, client: str) -> 
     else:
         event = payload_2(message, request.read(), base.strip("/"), front_end == "function_url")
         event["requestContext"]["http"]["sourceIp"] = client
+        if front_end == "http_api" and not base:
+            event["requestContext"]["domainName"] = request.url.host
         if front_end == "function_url":  # it leaves rawPath encoded, and decodes this one
             event["requestContext"]["http"]["path"] = unquote(event["rawPath"])
         event["headers"] |= forwarded
@@ -198,7 +200,15 @@ def handler_maker(kind: str) -> Callable[[Recorder], Any]:
     if kind == "mangum":
         from mangum import Mangum
 
-        return Mangum
+        def make_mangum(app: Recorder) -> Callable[[Any, Any], Any]:
+            def handler(event: Any, context: Any) -> Any:
+                asyncio.set_event_loop(handler.loop)
+                return Mangum(app)(event, context)
+
+            handler.loop = asyncio.new_event_loop()
+            return handler
+
+        return make_mangum
     try:
         from lambda_handler import LambdaHandler
     except ModuleNotFoundError:
