@@ -14,7 +14,7 @@ test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(ARGS)
 
-test-all: .venv/test ## the same, and the own tests and lint of a project for each pair of answers
+test-all: .venv/test ## the same, the tests of a project for each pair of answers, and the suites of FastAPI and Starlette
 	@$(BIN)/python -B -m pytest --all-projects $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md

@@ -3,14 +3,17 @@
 Any method goes through, as schemathesis sends odd ones too.
 """
 
+from __future__ import annotations
+
 import base64
 import threading
 import urllib.parse
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.emulator import Emulator
+if TYPE_CHECKING:  # the conversions are also used where there is no emulator
+    from tests.emulator import Emulator
 
 
 class Bridge:
@@ -44,8 +47,7 @@ class Bridge:
                     if "statusCode" not in answer:
                         bridge.failures.append(answer)
                         answer = {"statusCode": 502, "body": '{"message":"Internal Server Error"}'}
-                data = (answer.get("body") or "").encode()
-                data = base64.b64decode(data) if answer.get("isBase64Encoded") else data
+                data = body_of(answer)
                 self.send_response(answer["statusCode"])
                 for name, value in sent(answer):
                     if name.lower() not in ("content-length", "connection", "transfer-encoding"):
@@ -63,7 +65,7 @@ class Bridge:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}" + (f"/{stage}" if stage else "")
 
-    def __enter__(self) -> "Bridge":
+    def __enter__(self) -> Bridge:
         """Start the server."""
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
@@ -72,6 +74,12 @@ class Bridge:
         """Stop the server."""
         self.server.shutdown()
         self.server.server_close()
+
+
+def body_of(answer: dict[str, Any]) -> bytes:
+    """Return the body of a function's answer."""
+    data = (answer.get("body") or "").encode()
+    return base64.b64decode(data) if answer.get("isBase64Encoded") else data
 
 
 def sent(answer: dict[str, Any]) -> list[tuple[str, str]]:
@@ -160,4 +168,25 @@ def payload_1(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: boo
         },
         "body": None,
         **text_or_base64(body, binary=True),
+    }
+
+
+def balanced(request: BaseHTTPRequestHandler, body: bytes) -> dict[str, Any]:
+    """Return an event of a load balancer with multi-value headers, which decodes neither path nor query."""
+    path, _, query = request.path.partition("?")
+    headers: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        headers.setdefault(name.lower(), []).append(value)
+    queries: dict[str, list[str]] = {}
+    for parameter in filter(None, query.split("&")):
+        name, _, value = parameter.partition("=")
+        queries.setdefault(name, []).append(value)
+    return {
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/t/1"}},
+        "httpMethod": request.command,
+        "path": path,
+        "multiValueHeaders": headers,
+        "multiValueQueryStringParameters": queries,
+        "body": "",
+        **text_or_base64(body, binary=False),
     }

@@ -104,7 +104,7 @@ def deployed_with(deployer: str) -> list[str]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `make test-all`."""
-    parser.addoption("--all-projects", action="store_true", help="run the own tests of the project of every variant")
+    parser.addoption("--all-projects", action="store_true", help="run the tests that take minutes")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

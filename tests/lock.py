@@ -56,19 +56,24 @@ def condition(having: list[tuple[str, str]]) -> str:
     return " and ".join([*tests, *(["cookiecutter.__zip"] if deployers == {"zip"} else [])])
 
 
+def compile_group(group: str, *options: str) -> None:
+    """Pin the newest versions of a group of pyproject.toml in requirements/."""
+    # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
+    lowest = {"runtime": "3.11", "ministack": "3.13", "upstream": "3.13"}.get(group, "3.10")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
+            *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
+            *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt", *options),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+
+
 if __name__ == "__main__":
     for group in ("new", "test", "bench", "runtime", "ministack"):
-        # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-        lowest = {"runtime": "3.11", "ministack": "3.13"}.get(group, "3.10")
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
-                *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
-                *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt"),
-            ],
-            cwd=ROOT,
-            check=True,
-        )
+        compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         # The first takes the newest versions, and the others keep them.
         locks: dict[str, dict[tuple[str, str], str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
@@ -82,6 +87,9 @@ if __name__ == "__main__":
                 texts[runtime, deployer] = (project / name).read_text(encoding="utf-8")
         for name, texts in locks.items():
             (TEMPLATE / name).write_text(merged(texts), encoding="utf-8")
+        pins = Path(folder) / "pins.txt"
+        pins.write_text(locks["app/requirements.txt"]["python3.13", "sam"], encoding="utf-8")
+        compile_group("upstream", "--constraint", str(pins))
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")
         npm = [Path(sys.executable).parent / "npm", "install", "--package-lock-only"]
