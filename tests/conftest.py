@@ -107,6 +107,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-projects", action="store_true", help="run the tests that take minutes")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests that take minutes to `make test-all`."""
+    if not config.getoption("--all-projects"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that takes seconds for each project a few variants, and with --all-projects each variant."""
     everything = metafunc.config.getoption("--all-projects")
