@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker for each processor; one that has nothing left takes tests from another.
+WORKERS := -n auto --dist worksteal
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
@@ -12,10 +14,10 @@ new: .venv/new ## ask the questions and write a project: make new ARGS="--no-inp
 test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
 	@$(BIN)/ruff check --no-cache
 	@$(BIN)/ruff format --check --no-cache
-	@$(BIN)/python -B -m pytest $(ARGS)
+	@$(BIN)/python -B -m pytest $(WORKERS) $(ARGS)
 
 test-all: .venv/test ## the same, the tests of a project for each pair of answers, and the suites of FastAPI and Starlette
-	@$(BIN)/python -B -m pytest --all-projects $(ARGS)
+	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done

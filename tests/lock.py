@@ -32,11 +32,16 @@ def lock(project: Path, *options: str) -> None:
     subprocess.run([sys.executable, "scripts/build.py", "lock", *options], cwd=project, check=True)
 
 
+def pins(text: str) -> list[str]:
+    """Return the parts of a lock, its head first, then one for each package."""
+    return re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+
+
 def merged(locks: dict[tuple[str, str], str]) -> str:
     """Return the locks by runtime and deployer as one, where a package that not all have is between tags."""
     having: dict[str, list[tuple[str, str]]] = {}
     for answers, text in locks.items():
-        head, *packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+        head, *packages = pins(text)
         for package in packages:
             having.setdefault(package, []).append(answers)
     lines = [head]
