@@ -147,10 +147,11 @@ def test_uvicorn_serves_the_same_application(bake: Bake, tmp_path: Path) -> None
     subprocess.run([BIN / "uv", "venv", "--quiet", "--python", PYTHON, venv], check=True)
     sync = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
     subprocess.run([*sync, project / "requirements-dev.txt"], check=True)
-    line = re.search(r"^\t\$\(VENV_PYTHON\) (-B -m uvicorn .*)$", (project / "Makefile").read_text(), re.MULTILINE)[1]
+    run = r"^\tcd app && \.\./\$\(VENV_PYTHON\) (-B -m uvicorn .*)$"
+    line = re.search(run, (project / "Makefile").read_text(), re.MULTILINE)[1]
     port = str(free_port())
-    command = [venv / "bin" / "python", *line.replace("8000", port).split()]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    command = [venv / "bin" / "python", *line.replace("$(or $(PORT),8000)", port).split()]
+    with subprocess.Popen(command, cwd=project / "app", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             end = time.monotonic() + 20
             while True:
