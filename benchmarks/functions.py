@@ -40,6 +40,7 @@ def make_functions(runtime: str, folder: Path = CACHE / "bench") -> list[Functio
     """Build every function anew for a runtime, and return them, the project first."""
     python = needed(runtime)
     project = render(runtime, folder)
+    shutil.copy(APPS / "items.py", project / "app" / "items.py")
     unpack(project, folder / "project")
     without = folder / "project without bytecode"
     shutil.copytree(folder / "project", without, ignore=shutil.ignore_patterns("__pycache__"))

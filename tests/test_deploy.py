@@ -113,7 +113,7 @@ def test_life(project: Callable[..., Project], ministack: Ministack) -> None:
     assert ministack.call(f"{url}docs")[0] == 404
     assert "Nothing to change." in life("LogRetentionInDays=30"), "Docs keeps its value"
 
-    life.replace("app/items.py", 'f"Item {', 'f"Thing {')
+    life.replace("app/items.py", '"Item 42"', '"Thing 42"')
     assert re.findall(r"Uploading (\S+),", life()) == ["function.zip", "template.yaml"]
     assert ministack.call(f"{url}items/42")[1] == b'{"item_id":42,"name":"Thing 42"}'
 

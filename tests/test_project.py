@@ -152,10 +152,11 @@ def test_uvicorn_serves_the_same_application(bake: Bake, project_venv: Venv) -> 
     """What `make run` starts answers on this machine as the handler does on Lambda, crash shape and ids included."""
     project = bake()
     venv = project_venv(project, PYTHON)
-    line = re.search(r"^\t\$\(VENV_PYTHON\) (-B -m uvicorn .*)$", (project / "Makefile").read_text(), re.MULTILINE)[1]
+    run = r"^\tcd app && \.\./\$\(VENV_PYTHON\) (-B -m uvicorn .*)$"
+    line = re.search(run, (project / "Makefile").read_text(), re.MULTILINE)[1]
     port = str(free_port())
-    command = [venv / "bin" / "python", *line.replace("8000", port).split()]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    command = [venv / "bin" / "python", *line.replace("$(or $(PORT),8000)", port).split()]
+    with subprocess.Popen(command, cwd=project / "app", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             end = time.monotonic() + 20
             while True:

@@ -12,7 +12,7 @@ TREE = """
     .gitignore .python-version Makefile README.md pyproject.toml requirements-dev.txt
     app/http_events.py app/items.py app/lambda_handler.py app/main.py app/middleware.py app/requirements.txt
     app/settings.py
-    events/get-item.json
+    events/create-item.json events/get-item.json
     package/README.md
     scripts/build.py scripts/invoke.py scripts/run_uv.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_items.py tests/test_lambda_handler.py

@@ -19,6 +19,7 @@ import settings
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
 
+logging.basicConfig(format="%(levelname)s: %(name)s: %(message)s")  # for uvicorn; Lambda has set its own format before
 logging.getLogger().setLevel(settings.LOG_LEVEL)
 
 app = FastAPI(

@@ -1,70 +1,128 @@
-"""Fixtures: an HTTP client for the application, and a function that sends events to its Lambda handler."""
+"""Fixtures: an HTTP client for the application, and functions that send events to its Lambda handler."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+{% if cookiecutter.api != "rest_api" %}
+from urllib.parse import urlencode
+{% endif %}
 
 import pytest
 from fastapi.testclient import TestClient
 
+PROJECT = Path(__file__).resolve().parent.parent
 # app/ is deployed as it is, so the tests must not write bytecode there.
 sys.dont_write_bytecode = True
-
-import main  # noqa: E402
-
-PROJECT = Path(__file__).resolve().parent.parent
+# As on Lambda, app/ is the working folder.
+with contextlib.chdir(PROJECT / "app"):
+    import main
+    from invoke import Context
+    from lambda_handler import LambdaHandler
 
 Call = Callable[..., tuple[int, Any]]
+DOMAIN = "a1b2c3d4e5.{{ "execute-api.us-east-1.amazonaws.com" if cookiecutter.api == "rest_api" else cookiecutter.__domain }}"
+
+
+@pytest.fixture(autouse=True)
+def working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make app/ the working folder of every test."""
+    monkeypatch.chdir(PROJECT / "app")
 
 
 @pytest.fixture
-def client() -> TestClient:
-    """Return an HTTP client for the application, without Lambda."""
-    return TestClient(main.app)
+def client() -> Iterator[TestClient]:
+    """Return an HTTP client for the application, without Lambda; the lifespan is entered, and left after the test."""
+    with TestClient(main.app) as client:
+        yield client
 
 
 @pytest.fixture
-def call() -> Call:
+def handler() -> Iterator[LambdaHandler]:
+    """Return a Lambda handler of the application, whose lifespan is left after the test."""
+    handler = LambdaHandler(main.app)
+    yield handler
+    handler.close()
+
+
+@pytest.fixture
+def call(handler: LambdaHandler) -> Call:
     """Return a function that sends a request through the Lambda handler and returns its status and JSON body."""
+    return caller(handler)
+
+
+def caller(handler: LambdaHandler) -> Call:
+    """Return the function `call` for a handler; it takes what `http_event` takes."""
 
     def call(path: str, method: str = "GET", **more: Any) -> tuple[int, Any]:
-        response = main.handler(http_event(path, method, **more), None)
+        response = handler(http_event(path, method, **more), Context())
         body = response.get("body")
         return response["statusCode"], json.loads(body) if body else None
 
     return call
 
 
+def http_event(
+    path: str,
+    method: str = "GET",
+    *,
+    body: Any = None,
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    {% if cookiecutter.api == "rest_api" %}
+    prefix: str = "/prod",
+    {% elif cookiecutter.api == "http_api" %}
+    stage: str = "$default",
+    {% endif %}
+    {% if cookiecutter.api != "function_url" %}
+    domain: str = DOMAIN,
+    {% endif %}
+) -> dict[str, Any]:
 {% if cookiecutter.api == "rest_api" %}
-def http_event(path: str, method: str = "GET", prefix: str = "/prod", domain: str | None = None) -> dict[str, Any]:
-    """Return an event of a REST API; the prefix, a stage or a base path, is only in the path of its context."""
-    event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
-    event |= {"path": path, "httpMethod": method, "pathParameters": {"proxy": path.strip("/")}}
-    event["requestContext"]["path"] = prefix + path
-    if domain:
-        event["headers"]["Host"] = event["requestContext"]["domainName"] = domain
-        event["multiValueHeaders"]["Host"] = [domain]
-    return event
+    """Return an event of a REST API: the body is sent as JSON, the prefix is a stage or a base path."""
+    sent = {"Host": domain, "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Port": "443", "X-Forwarded-Proto": "https"}
+    sent |= ({} if body is None else {"Content-Type": "application/json"}) | (headers or {})
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": {"proxy": path.strip("/")},
+        "requestContext": {
+            "domainName": domain,
+            "httpMethod": method,
+            "identity": {"sourceIp": "203.0.113.7", "userAgent": "pytest"},
+            "path": prefix + path,
+            "stage": "prod",
+        },
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
 {% else %}
-{% if cookiecutter.api == "http_api" %}
-def http_event(path: str, method: str = "GET", stage: str = "$default", domain: str | None = None) -> dict[str, Any]:
-    """Return an event of an HTTP API (payload format 2.0); with a named stage, the path starts with the stage."""
-    event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
-    event["rawPath"] = path
-    event["routeKey"] = "$default"
-    event["requestContext"]["http"] |= {"method": method, "path": path}
-    event["requestContext"]["stage"] = stage
-    if domain:
-        event["headers"]["host"] = event["requestContext"]["domainName"] = domain
-    return event
-{% else %}
-def http_event(path: str, method: str = "GET") -> dict[str, Any]:
-    """Return an event of a Function URL (payload format 2.0)."""
-    event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
-    event["rawPath"] = path
-    event["requestContext"]["http"] |= {"method": method, "path": path}
-    return event
-{% endif %}
+    {% if cookiecutter.api == "http_api" %}
+    """Return an event of an HTTP API: the body is sent as JSON; with a named stage, the path starts with the stage."""
+    {% else %}
+    """Return an event of a Function URL: the body is sent as JSON."""
+    {% endif %}
+    sent = {"host": {{ "DOMAIN" if cookiecutter.__url else "domain" }}, "x-forwarded-for": "203.0.113.7", "x-forwarded-port": "443", "x-forwarded-proto": "https"}
+    sent |= ({} if body is None else {"content-type": "application/json"}) | (headers or {})
+    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "pytest"}
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": sent,
+        {% if cookiecutter.__url %}
+        "requestContext": {"domainName": DOMAIN, "http": http, "stage": "$default"},
+        {% else %}
+        "requestContext": {"domainName": domain, "http": http, "stage": stage},
+        {% endif %}
+        "isBase64Encoded": False,
+    } | ({} if body is None else {"body": json.dumps(body)})
 {% endif %}

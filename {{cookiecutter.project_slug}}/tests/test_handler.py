@@ -1,59 +1,100 @@
-"""Events through the Lambda handler of the service, `main.handler`."""
+"""Events through the Lambda handler: the sample events, the start of the service, and paths below a stage."""
 
 import json
+import platform
+import subprocess
+import sys
 from pathlib import Path
+{% if cookiecutter.api != "function_url" %}
+from typing import Any
+{% endif %}
 
 import pytest
+{% if cookiecutter.api != "function_url" %}
+from fastapi import FastAPI
+{% endif %}
 
+import build
 import invoke
-import main
-from conftest import PROJECT, Call{{ ", http_event" if cookiecutter.api != "function_url" }}
+from conftest import PROJECT, {{ "caller, " if cookiecutter.api == "http_api" }}http_event
+from lambda_handler import LambdaHandler
 
 EVENTS = sorted((PROJECT / "events").glob("*.json"))
 
+# It opens no connection: what needs one at import would need it at each start on Lambda, or is on this machine only.
+START = """
+import sys
+
+def refuse_connections(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        # On Windows the event loop is connected to itself.
+        if sys._getframe(1).f_code.co_name != "_fallback_socketpair":
+            raise ConnectionRefusedError(f"the import of main opens a connection: {event} {arguments[-5:]}")
+
+sys.addaudithook(refuse_connections)
+sys.path[:0] = sys.argv[1:]
+import invoke
+assert callable(invoke.load_handler())
+"""
+
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
-def test_sample_event(path: Path) -> None:
-    """Every event in events/ is answered with status 200."""
-    assert main.handler(json.loads(path.read_text(encoding="utf-8")), None)["statusCode"] == 200
+def test_sample_event(path: Path, handler: LambdaHandler) -> None:
+    """Every event in events/ is answered with a status of success."""
+    assert 200 <= handler(json.loads(path.read_text(encoding="utf-8")), invoke.Context())["statusCode"] < 300
 
 
-def test_invoke(capsys: pytest.CaptureFixture[str]) -> None:
+def test_start_as_lambda_starts() -> None:
+    """The handler can be imported with nothing but app/ and the layer, from app/, without writing or a connection."""
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}", platform.machine().replace("aarch", "arm")
+    # A layer for another machine cannot be imported; invoke.py lets .venv stand in for it.
+    usable = platform.libc_ver()[0] == "glibc" and here == (build.RUNTIME, build.ARCHITECTURE) and build.LAYER.is_dir()
+    paths = [str(PROJECT / "scripts"), *([str(build.LAYER)] if usable else [])]
+    command = [sys.executable, "-I", "-B", "-c", START, *paths]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+    assert result.returncode == 0, result.stderr
+
+
+def test_invoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command for a sample event prints status, headers and body."""
-    assert invoke.main([str(PROJECT / "events" / "get-item.json")]) == 0
-    status, *headers, body = capsys.readouterr().out.split("\n", 3)
-    assert status == "200"
-    assert any(header.startswith("content-type: application/json") for header in headers)
-    assert json.loads(body.partition("\n\n")[2] or body) == {"item_id": 42, "name": "Item 42"}
+    (tmp_path / "health.json").write_text(json.dumps(http_event("/health")), encoding="utf-8")
+    command = [sys.executable, str(PROJECT / "scripts" / "invoke.py"), "health.json"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    head, _, body = result.stdout.partition("\n\n")
+    assert head.startswith("200\n")
+    assert "\ncontent-type: application/json" in head
+    assert json.loads(body) == {"status": "ok"}
     assert invoke.main(["nowhere.json"]) == 2
     assert capsys.readouterr().err.startswith("invoke.py: nowhere.json is no event in JSON")
+{% if cookiecutter.api != "function_url" %}
 
 
-def test_answers(call: Call) -> None:
-    """The routes answer; a value that is not a number and an unknown path are errors."""
-    assert call("/") == (200, {"service": main.app.title, "version": "0.1.0"})
-    assert call("/items/42") == (200, {"item_id": 42, "name": "Item 42"})
-    assert call("/items/x")[0] == 422
-    assert call("/nowhere") == (404, {"detail": "Not Found"})
-    assert call("/health", method="HEAD") == (200, None)
+@pytest.fixture
+def own() -> LambdaHandler:
+    """Return the handler of an application that is made here."""
+    app = FastAPI()
 
+    @app.get("/")
+    @app.get("/items/{item_id}")
+    async def read(item_id: int = 0) -> int:
+        return item_id
 
-def test_several_requests(call: Call) -> None:
-    """An execution environment answers more than one request."""
-    assert [call(f"/items/{number}")[1]["item_id"] for number in range(3)] == [0, 1, 2]
+    return LambdaHandler(app)
+{% endif %}
 {% if cookiecutter.api == "http_api" %}
 
 
-@pytest.mark.parametrize("path", ["/dev/items/42", "/dev/health", "/dev/", "/dev"])
-def test_named_stage(call: Call, path: str) -> None:
+@pytest.mark.parametrize(("path", "item_id"), [("/dev/items/42", 42), ("/dev/", 0), ("/dev", 0)])
+def test_named_stage(own: LambdaHandler, path: str, item_id: int) -> None:
     """A stage in the path is not part of the route."""
-    assert call(path, stage="dev") == call(path.removeprefix("/dev") or "/")
+    assert caller(own)(path, stage="dev") == (200, item_id)
 
 
-def test_path_that_only_looks_like_the_stage(call: Call) -> None:
+def test_path_that_only_looks_like_the_stage(own: LambdaHandler) -> None:
     """A path that only begins with the letters of the stage does not have it."""
-    assert call("/item/items/42", stage="item")[0] == 200
-    assert call("/items/42", stage="item")[0] == 200
+    assert caller(own)("/item/items/42", stage="item") == (200, 42)
+    assert caller(own)("/items/42", stage="item") == (200, 42)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +106,14 @@ def test_path_that_only_looks_like_the_stage(call: Call) -> None:
         ("/docs", {"domain": "api.example.com"}, "/openapi.json", None),
     ],
 )
-def test_docs(path: str, event: dict[str, str], schema: str, servers: list[dict[str, str]] | None) -> None:
+def test_docs(
+    own: LambdaHandler, path: str, event: dict[str, Any], schema: str, servers: list[dict[str, str]] | None
+) -> None:
     """The docs find their schema below the stage, and behind a custom domain without it, one request to the next."""
-    page = main.handler(http_event(path, **event), None)
+    page = own(http_event(path, **event), None)
     assert page["statusCode"] == 200
     assert f"'{schema}'" in page["body"]
-    document = main.handler(http_event(path.replace("docs", "openapi.json"), **event), None)
+    document = own(http_event(path.replace("docs", "openapi.json"), **event), None)
     assert json.loads(document["body"]).get("servers") == servers
 {% elif cookiecutter.api == "rest_api" %}
 
@@ -83,11 +126,11 @@ def test_docs(path: str, event: dict[str, str], schema: str, servers: list[dict[
         ({"prefix": "/shop", "domain": "api.example.com"}, "/shop/openapi.json", [{"url": "/shop"}]),
     ],
 )
-def test_docs(event: dict[str, str], schema: str, servers: list[dict[str, str]] | None) -> None:
+def test_docs(own: LambdaHandler, event: dict[str, Any], schema: str, servers: list[dict[str, str]] | None) -> None:
     """The docs find their schema below the stage, and behind a custom domain with a base path and without."""
-    page = main.handler(http_event("/docs", **event), None)
+    page = own(http_event("/docs", **event), None)
     assert page["statusCode"] == 200
     assert f"'{schema}'" in page["body"]
-    document = main.handler(http_event("/openapi.json", **event), None)
+    document = own(http_event("/openapi.json", **event), None)
     assert json.loads(document["body"]).get("servers") == servers
 {% endif %}

@@ -12,12 +12,12 @@ def test_one_runtime_everywhere() -> None:
     """What the layer is built for is what is deployed, and what the tests run with."""
     {% if cookiecutter.__template %}
     template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
-    assert re.findall(r"Runtimes?: \[?(python[\d.]+)", template) == [build.RUNTIME] * 2
-    assert re.findall(r"Architectures: \[(\w+)\]", template) == [build.ARCHITECTURE] * 2
+    assert set(re.findall(r"Runtimes?:\W*(python[\d.]+)", template)) == {build.RUNTIME}
+    assert set(re.findall(r"Architectures?:\W*(\w+)", template)) == {build.ARCHITECTURE}
     {% else %}
     service = (PROJECT / "serverless.yml").read_text(encoding="utf-8")
-    assert re.findall(r"[rR]untimes?: \[?(python[\d.]+)", service) == [build.RUNTIME] * 2
-    assert re.findall(r"[aA]rchitectures?: \[?(\w+)", service) == [build.ARCHITECTURE] * 2
+    assert set(re.findall(r"[rR]untimes?:\W*(python[\d.]+)", service)) == {build.RUNTIME}
+    assert set(re.findall(r"[aA]rchitectures?:\W*(\w+)", service)) == {build.ARCHITECTURE}
     {% endif %}
     assert (PROJECT / ".python-version").read_text(encoding="utf-8").strip() == build.PYTHON
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -25,8 +25,9 @@ def test_one_runtime_everywhere() -> None:
 
 
 def test_layer_fits_the_lock() -> None:
-    """A layer that is built is that of the lock; `python scripts/build.py layer` brings it up to date."""
-    assert build.stale(could_compile=False) in (None, "package/python is not built")
+    """A layer that is built is that of the lock."""
+    reason = build.stale(could_compile=False)
+    assert reason in (None, "package/python is not built"), f"{reason}; `make layer` builds it"
 
 
 def test_locks_pin_every_dependency() -> None:
@@ -48,3 +49,18 @@ def test_no_dependency_is_hidden_by_a_module_of_ours() -> None:
     ours = {path.stem for path in (PROJECT / "app").glob("*.py")}
     pinned = re.findall(r"^([a-z0-9-]+)==", build.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     assert not ours & ({name.replace("-", "_") for name in pinned} | sys.stdlib_module_names)
+
+
+def test_permissions_are_where_they_count() -> None:
+{% if cookiecutter.__serverless %}
+    """The statements that osls would take are replaced by those of IamRoleLambdaExecution, under `resources`."""
+    service = (PROJECT / "serverless.yml").read_text(encoding="utf-8")
+    ignored = re.findall(r"^ +(iam|iamRoleStatements):", service, re.MULTILINE)
+    assert not ignored, "write the statement into IamRoleLambdaExecution, where serverless.yml says so"
+{% else %}
+    """{{ "SAM" if cookiecutter.__sam else "AWS" }} ignores the `Policies` of a function that has a `Role`."""
+    template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
+    for resource in re.split(r"^  (?=\w)", template, flags=re.MULTILINE):
+        both = {"Role", "Policies"} <= set(re.findall(r"^      (\w+):", resource, re.MULTILINE))
+        assert not both, f"write the statement into ApiRole, not into {resource.partition(':')[0]}"
+{% endif %}
