@@ -1,24 +1,25 @@
 """The FastAPI application, `app`, and `handler`, which AWS Lambda calls with each request."""
 
 import gc
+import logging
 import sys
 from typing import Any
 
-# Two savings at cold start, until the end of this file. Imports make no garbage to collect. And FastAPI imports all of
-# Pydantic 1 only to recognize its models and refuse them. (A library that needs Pydantic 1 can be imported above.)
-gc.disable()
-modules: dict[str, Any] = sys.modules
-modules.setdefault("pydantic.v1", None)
+gc.disable()  # until the end of this file: imports make no garbage to collect
 
-import logging
+from fastapi import FastAPI, _compat
 
-from fastapi import FastAPI
+# FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
+compat: dict[str, Any] = vars(getattr(_compat, "shared", _compat))
+if recognize := compat.get("is_pydantic_v1_model_class"):
+    compat["is_pydantic_v1_model_class"] = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
 
 import items
 import settings
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
 
+logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # Lambda has a handler already, then it does nothing
 logging.getLogger().setLevel(settings.LOG_LEVEL)
 
 app = FastAPI(
@@ -33,6 +34,7 @@ add_middleware(app)
 
 # Endpoints are `async def`: a Lambda execution environment serves one request at a time, so a blocking call delays no
 # other request, while a plain `def` would start a thread for each. Under uvicorn a blocking call does delay others.
+# Await every task that an endpoint starts: after the response Lambda freezes it, and it runs on in a later request.
 @app.get("/")
 async def read_root() -> dict[str, str]:
     """Return the name and the version of the service."""
@@ -48,7 +50,5 @@ async def read_health() -> dict[str, str]:
 
 handler = LambdaHandler(app)
 
-if modules["pydantic.v1"] is None:
-    del modules["pydantic.v1"]
 gc.enable()
 gc.freeze()  # objects made so far live as long as the process, so collections need not look at them

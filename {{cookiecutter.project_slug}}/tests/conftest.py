@@ -5,6 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+{% if cookiecutter.__url %}
+from urllib.parse import unquote
+{% endif %}
 
 import pytest
 from fastapi.testclient import TestClient
@@ -64,7 +67,7 @@ def http_event(path: str, method: str = "GET") -> dict[str, Any]:
     """Return an event of a Function URL (payload format 2.0)."""
     event: dict[str, Any] = json.loads((PROJECT / "events" / "get-item.json").read_text(encoding="utf-8"))
     event["rawPath"] = path
-    event["requestContext"]["http"] |= {"method": method, "path": path}
+    event["requestContext"]["http"] |= {"method": method, "path": unquote(path)}
     return event
 {% endif %}
 {% endif %}
