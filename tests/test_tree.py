@@ -11,7 +11,7 @@ from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 TREE = """
     .gitignore .python-version Makefile README.md pyproject.toml requirements-dev.txt
     app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/middleware.py
-    app/requirements.txt app/settings.py
+    app/request_cycle.py app/requirements.txt app/settings.py
     events/get-item.json
     package/README.md
     scripts/build.py scripts/invoke.py scripts/run_uv.py

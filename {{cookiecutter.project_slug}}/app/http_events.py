@@ -12,6 +12,7 @@ from mangum.types import Scope
 import settings
 from http_responses import LOAD_BALANCER, LOAD_BALANCER_MULTI_VALUE, PAYLOAD_1, PAYLOAD_2, Adapter
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
 UNQUOTED = "/!$&'()*+,;=:@"  # what a path may have besides letters, digits and -._~
 
 Event = dict[str, Any]
@@ -71,9 +72,9 @@ def read_scope(event: Event, context: Any) -> Scope:
         address = last.get("x-forwarded-for", "").rpartition(",")[2]
     else:
         address = (request.get("http") or request.get("identity") or {}).get("sourceIp") or ""
-    client = split_port(address.strip())
-    server, port = split_port(host)
-    port = port or split_port(f":{last.get('x-forwarded-port', '').partition(',')[0].strip()}")[1]
+    client = split_port(address.strip(), 0)
+    _, port = split_port(f":{last.get('x-forwarded-port', '').partition(',')[0].strip()}", DEFAULT_PORTS[scheme])
+    server, port = split_port(host, port)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -85,7 +86,7 @@ def read_scope(event: Event, context: Any) -> Scope:
         "raw_path": (quote(encoded, f"%{UNQUOTED}") if unquote(encoded) == path else quote(path, UNQUOTED)).encode(),
         "query_string": read_query(event).encode(errors="replace"),
         "headers": [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers],
-        "server": (server, port or {"http": 80, "https": 443}[scheme]),
+        "server": (request.get("domainName") or server, port),
         "client": client if client[0] else None,
         "aws.event": event,
         "aws.context": context,
@@ -106,10 +107,10 @@ def read_body(event: Event) -> bytes | None:
 def read_headers(event: Event) -> list[tuple[str, str]]:
     """Return the headers of a request, with names in lower case and all cookies in one header."""
     headers: dict[str, list[str]] = {}
-    for group in ("headers", "multiValueHeaders"):  # null in the test events of the console
-        for name, value in (event.get(group) or {}).items():
-            values = value if isinstance(value, list) else [value]
-            headers[name.lower()] = [each for each in values if each is not None]
+    # Both may be null in the test events of the console, and a name may occur twice, in different case.
+    for name, value in (event.get("multiValueHeaders") or event.get("headers") or {}).items():
+        values = value if isinstance(value, list) else [value]
+        headers.setdefault(name.lower(), []).extend(each for each in values if each is not None)
     # HTTP/2 has a header for each cookie; payload format 2.0 has a list beside the headers.
     cookies = event.get("cookies") or headers.pop("cookie", [])
     if cookies:
@@ -169,12 +170,12 @@ def split_base_path(event: Event) -> tuple[str, str]:
     return "", path
 
 
-def split_port(address: str) -> tuple[str, int]:
-    """Return the host and the port of an address such as 203.0.113.7:443 or [2001:db8::1]:443; the port may be 0."""
+def split_port(address: str, default: int) -> tuple[str, int]:
+    """Return the host and the port of an address such as 203.0.113.7:443 or [2001:db8::1]:443."""
     host, _, port = address.rpartition(":")
-    if port.isdecimal() and len(port) < 6 and (":" not in host or host.endswith("]")):
-        return host.strip("[]"), int(port)
-    return address.strip("[]"), 0
+    if port.isdecimal() and (":" not in host or host.endswith("]")):
+        return host.strip("[]"), int(port) if len(port) < 6 and int(port) < 65536 else default
+    return address.strip("[]"), default
 
 
 def describe_event(event: Any) -> str:

@@ -1,32 +1,26 @@
-"""The Lambda handler of an ASGI application: event loop, lifespan, dispatch of events, timeout."""
+"""The Lambda handler of an ASGI application: event loop, lifespan, dispatch of events."""
 
 import asyncio
 import atexit
 import logging
 import os
-import signal
-import sys
-import threading
 from contextlib import suppress
 from typing import Any
 
-from mangum.protocols import HTTPCycle, LifespanCycle
-from mangum.protocols.http import HTTPCycleState
+from mangum.protocols import LifespanCycle
 from mangum.protocols.lifespan import LifespanCycleState
-from mangum.types import ASGI, Message, Response
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from http_events import Event, choose_adapter, read_body, read_scope
 from http_responses import error_response, write_response
+from request_cycle import RequestCycle
 
 logging.getLogger("mangum.lifespan").setLevel(logging.WARNING)  # it logs four lines about each start that succeeds
 logger = logging.getLogger(__name__)
 
 # They keep an execution environment warm. The second one is that of the plugin serverless-plugin-warmup.
 WARMUP_EVENTS: tuple[Event, ...] = ({"warmup": True}, {"source": "serverless-plugin-warmup"})
-SECONDS_TO_ANSWER = 0.5  # what is left of the function's timeout when a request is ended
 
 
 class LambdaHandler:
@@ -103,8 +97,11 @@ class Lifespan(LifespanCycle):
                 self.send,
             )
         except BaseException as error:
-            if self.state is LifespanCycleState.CONNECTING and not isinstance(self.app, Starlette):
+            starlette = isinstance(self.app, Starlette) or isinstance(getattr(self.app, "app", None), Starlette)
+            if self.state is LifespanCycleState.CONNECTING and not starlette:
                 logger.info("The application has no lifespan: %r", error)
+            elif self.state is LifespanCycleState.SHUTDOWN:
+                logger.exception("The application failed at the end of its lifespan")
             else:
                 self.exception, self.state = error, LifespanCycleState.FAILED
         finally:
@@ -117,74 +114,6 @@ class Lifespan(LifespanCycle):
             await super().startup()
         if self.exception:
             raise self.exception
-
-
-class RequestCycle(HTTPCycle):
-    """Mangum's cycle of a request, which always ends with a whole response, and logs an error once."""
-
-    def __init__(self, scope: Any, body: bytes | None) -> None:
-        if body and all(name != b"content-length" for name, _ in scope["headers"]):  # a REST API leaves it out
-            scope["headers"].append((b"content-length", b"%d" % len(body)))
-        super().__init__(scope, body or b"")
-        self.body_is_readable = body is not None
-        self.loop = asyncio.get_event_loop()
-        self.task: asyncio.Task[Any] | None = None  # while the application runs
-
-    def __call__(self, app: ASGI) -> Response:
-        """Return the application's response, or one with status 504 shortly before the timeout of the function."""
-        remaining = getattr(self.scope["aws.context"], "get_remaining_time_in_millis", None)
-        # A signal ends calls that block the event loop, too. Only the main thread gets it, and others may use it.
-        if (
-            sys.platform == "win32"
-            or remaining is None
-            or threading.current_thread() is not threading.main_thread()
-            or signal.getitimer(signal.ITIMER_REAL)[0]
-        ):
-            return super().__call__(app)
-        previous = signal.signal(signal.SIGALRM, self.end)
-        signal.setitimer(signal.ITIMER_REAL, max(remaining() / 1000 - SECONDS_TO_ANSWER, 0.001))
-        try:
-            return super().__call__(app)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
-
-    def end(self, *_: object) -> None:
-        """End the application where it is: in a call that blocks, or waiting."""
-        if self.task:
-            self.scope["aws.timed_out"] = True
-            if asyncio.current_task(self.loop):
-                raise asyncio.CancelledError
-            self.loop.call_soon_threadsafe(self.task.cancel)
-
-    async def run(self, app: ASGI) -> None:
-        """Run the application; an error replaces a response that is not whole."""
-        method, path, status = self.scope["method"], self.scope["path"], 500
-        try:
-            self.task = asyncio.current_task()
-            await app(self.scope, self.receive, self.send)
-            self.task = None
-            if self.state is not HTTPCycleState.COMPLETE:
-                logger.error("The application has not sent a whole response to %s %s", method, path)
-        except BaseException as error:  # CancelledError and SystemExit, too
-            self.task = None
-            if isinstance(error, HTTPException) and not self.body_is_readable:
-                status = error.status_code
-            elif "aws.timed_out" in self.scope:
-                status = 504
-                logger.exception("No response before the timeout in %s %s", method, path)
-            else:
-                logger.exception("Unhandled error in %s %s", method, path)
-        if self.state is not HTTPCycleState.COMPLETE:
-            replaced = getattr(self, "headers", [])
-            response = error_response(status, self.scope["aws.context"], replaced)
-            self.status, self.headers, self.body = response["status"], response["headers"], response["body"]
-
-    async def receive(self) -> Message:
-        """Return the body, or that the client is gone."""
-        if not self.body_is_readable:
-            raise HTTPException(400, "The body is not base64, although the event says so")
-        return await super().receive()
 
 
 def complete_routes(app: Any) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 gc.disable()  # until the end of this file: imports make no garbage to collect
 
-from fastapi import FastAPI, _compat
+from fastapi import FastAPI
 
 # FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
-compat: dict[str, Any] = vars(getattr(_compat, "shared", _compat))
-if recognize := compat.get("is_pydantic_v1_model_class"):
-    compat["is_pydantic_v1_model_class"] = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
+compat: Any = sys.modules.get("fastapi._compat.shared")
+if recognize := getattr(compat, "is_pydantic_v1_model_class", None):
+    compat.is_pydantic_v1_model_class = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
 
 import items
 import settings

@@ -3,6 +3,7 @@
 It is pure ASGI, since a middleware made with `@app.middleware("http")` doubles the time of a request.
 """
 
+from asyncio import CancelledError
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -89,9 +90,8 @@ class UnhandledErrors:
 
         try:
             await self.app(scope, receive, note_start)
-        except BaseException as error:
-            ended = isinstance(error, GeneratorExit | KeyboardInterrupt)
-            if scope["type"] == "http" and not response_started and not ended:
+        except (Exception, CancelledError, SystemExit, BaseExceptionGroup):
+            if scope["type"] == "http" and not response_started:
                 await error_response(scope)(scope, receive, send)
             raise
 

@@ -81,20 +81,21 @@ def test_null_headers() -> None:
         ("203.0.113.7:32554", ("203.0.113.7", 32554)),
         ("2001:db8::1", ("2001:db8::1", 0)),
         ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+        ("203.0.113.7:65536", ("203.0.113.7", 0)),
         ("localhost:x", ("localhost:x", 0)),
         ("", ("", 0)),
     ],
 )
 def test_address(address: str, parts: tuple[str, int]) -> None:
     """A port is no part of the host."""
-    assert split_port(address) == parts
+    assert split_port(address, 0) == parts
 
 
-@pytest.mark.parametrize("port", ["443", "443,80", "", "abc", "9" * 5000])
+@pytest.mark.parametrize("port", ["443", "443,80", "", "abc", "65536", "9" * 5000])
 def test_port(port: str) -> None:
     """A forwarded port that cannot be read is left out, and the request is served."""
     event = http_event("/")
     event["headers"] = {"host": "a.example.com", "x-forwarded-port": port, "x-forwarded-proto": "javascript"}
     event["multiValueHeaders"] = None
     scope = read_scope(event, None)
-    assert (scope["server"], scope["scheme"]) == (("a.example.com", 443), "https")
+    assert (scope["server"][1], scope["scheme"]) == (443, "https")

@@ -16,8 +16,9 @@ from fastapi import FastAPI, Request
 from mangum.exceptions import LifespanFailure
 from starlette.applications import Starlette
 from starlette.datastructures import URLPath
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -259,11 +260,18 @@ def test_body_that_is_not_base64() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
-@pytest.mark.parametrize("wait", ["asynchronous", "blocking", "thread", "after the start"])
-def test_timeout(wait: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("wait", ["asynchronous", "blocking", "thread", "stream"])
+@pytest.mark.parametrize("task", [False, True])
+def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> None:
     """An endpoint that hangs is ended before Lambda ends the function; the log says where it was."""
     app = FastAPI()
     add_middleware(app)
+
+    if task:
+
+        @app.middleware("http")
+        async def in_another_task(request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
 
     @app.get("/asynchronous")
     async def asynchronous() -> None:
@@ -277,7 +285,7 @@ def test_timeout(wait: str, caplog: pytest.LogCaptureFixture) -> None:
     def thread() -> None:
         time.sleep(1)
 
-    @app.get("/after the start")
+    @app.get("/stream")
     async def stream() -> StreamingResponse:
         async def parts() -> AsyncGenerator[bytes]:
             yield b"part"
@@ -290,8 +298,8 @@ def test_timeout(wait: str, caplog: pytest.LogCaptureFixture) -> None:
     assert (response["statusCode"], json.loads(response["body"])["detail"]) == (504, "Gateway Timeout")
     assert response["headers"]["x-request-id"]
     (error,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert error.getMessage() == f"No response before the timeout in GET /{wait}"
-    assert {"thread": "run_sync", "after the start": "parts"}.get(wait, wait) in caplog.text
+    assert error.getMessage().startswith(f"Ended before the timeout of the function: GET /{wait}, at\n")
+    assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
     assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
 
 

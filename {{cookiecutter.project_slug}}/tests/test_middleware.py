@@ -21,7 +21,7 @@ ORIGIN = "https://shop.example.com"
 def app(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> FastAPI:
     """Return an application with an endpoint that raises; a test's parameter is the list of allowed origins."""
     monkeypatch.setattr(settings, "ALLOWED_ORIGINS", getattr(request, "param", []))
-    app = FastAPI()
+    app = FastAPI(max_body_size=10)
     add_middleware(app)
 
     @app.get("/error")
@@ -99,6 +99,21 @@ def test_cors(app: FastAPI, path: str, method: str, expected: int) -> None:
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-credentials"] == "true"
     assert "x-request-id" in response.headers
+
+
+@pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
+def test_body_that_is_too_large(app: FastAPI) -> None:
+    """FastAPI's own answer, which is outside of all other middleware, has the headers as well."""
+    response = TestClient(app).post("/item", content=bytes(11), headers={"origin": ORIGIN})
+    assert response.status_code == 413
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["x-request-id"]
+
+
+def test_debug(app: FastAPI) -> None:
+    """Starlette's page with the traceback answers, where that is asked for."""
+    app.debug = True
+    assert "the reason" in TestClient(app, raise_server_exceptions=False).get("/error").text
 
 
 OTHERS = [([], None), (["https://other.example.com"], None), (["*"], "*")]
