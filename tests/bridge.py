@@ -101,7 +101,7 @@ def text_or_base64(body: bytes, binary: bool) -> dict[str, Any]:
 
 
 def payload_2(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: bool) -> dict[str, Any] | None:
-    """Return an event of payload format 2.0; `raw` leaves the path encoded, as a Function URL does."""
+    """Return an event of payload format 2.0; `raw` leaves rawPath encoded, as a Function URL does."""
     path, _, query = request.path.partition("?")
     path = path if raw else urllib.parse.unquote(path, errors="replace")
     if stage and not f"{path}/".startswith(f"/{stage}/"):
@@ -117,7 +117,8 @@ def payload_2(request: BaseHTTPRequestHandler, body: bytes, stage: str, raw: boo
     domain = "abc.lambda-url.us-east-1.on.aws" if raw else "abc.execute-api.us-east-1.amazonaws.com"
     own = path.removeprefix(f"/{stage}" if stage else "").lstrip("/")
     route = "$default" if raw else "ANY /{proxy+}" if own else "ANY /"
-    http = {"method": request.command, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""}
+    decoded = urllib.parse.unquote(path, errors="replace") if raw else path
+    http = {"method": request.command, "path": decoded, "sourceIp": "127.0.0.1", "userAgent": ""}
     return {
         "version": "2.0",
         "routeKey": route,

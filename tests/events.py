@@ -1,7 +1,7 @@
 """Events of the HTTP front ends, made from a path."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 HOST = "abc.execute-api.eu-west-1.amazonaws.com"
 URL_HOST = "abc.lambda-url.eu-west-1.on.aws"
@@ -37,8 +37,10 @@ def http_api(
 
 
 def function_url(path: str, method: str = "GET", **more: Any) -> dict[str, Any]:
-    """Return an event of a Function URL, which has not decoded the path."""
-    return http_api(quote(path, safe="/%"), method=method, host=URL_HOST, **more)
+    """Return an event of a Function URL: rawPath is the path as the client has sent it, the context has it decoded."""
+    event = http_api(quote(path, safe="/%"), method=method, host=URL_HOST, **more)
+    event["requestContext"]["http"]["path"] = unquote(event["rawPath"])
+    return event
 
 
 def rest_api(

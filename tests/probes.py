@@ -1,9 +1,10 @@
 """Routes that a test adds to a rendered application, to see what reaches it and how its answers leave."""
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import BackgroundTasks, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 
 def add(app: FastAPI) -> None:
@@ -28,6 +29,10 @@ def add(app: FastAPI) -> None:
             "query": request.query_params.multi_items(),
             "cookies": request.cookies,
             "client": request.client.host if request.client else None,
+            "client_port": request.client.port if request.client else None,
+            "server": request.scope["server"],
+            "raw_path": (request.scope["raw_path"] or b"").decode(),
+            "x-token": request.headers.getlist("x-token"),
             "scheme": request.url.scheme,
             "path": request.url.path,
             "headers": dict(request.headers),
@@ -83,6 +88,32 @@ def add(app: FastAPI) -> None:
     @app.get("/probe/much")
     async def much() -> str:
         return "x" * 7_000_000
+
+    @app.get("/probe/text/{size}")
+    async def text(size: int) -> Response:
+        return PlainTextResponse("x" * size)
+
+    @app.get("/probe/image/{size}")
+    async def image(size: int) -> Response:
+        return Response(bytes(size), media_type="image/png")
+
+    @app.get("/probe/line-break")
+    async def line_break() -> Response:
+        response = Response()
+        response.raw_headers.append((b"x-name", b"a\r\nset-cookie: b=c"))
+        return response
+
+    @app.get("/probe/exit")
+    async def exit_() -> None:
+        raise SystemExit
+
+    @app.get("/probe/half")
+    async def half() -> StreamingResponse:
+        async def parts() -> AsyncGenerator[bytes]:
+            yield b"half"
+            raise RuntimeError("the other half")
+
+        return StreamingResponse(parts())
 
     @app.get("/probe/crash")
     async def crash() -> None:

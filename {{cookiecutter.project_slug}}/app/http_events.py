@@ -1,28 +1,21 @@
-"""Translate Lambda events to ASGI requests and ASGI responses to Lambda's, with Mangum's adapters.
+"""Translate Lambda events to ASGI requests.
 
 The events are those of API Gateway HTTP APIs and REST APIs, Lambda Function URLs and Application Load Balancers.
 """
 
-import json
-import logging
-import sys
+from base64 import b64decode
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
-from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
-from mangum.handlers import ALB, APIGateway, HTTPGateway
-from mangum.types import LambdaConfig, Response, Scope
+from mangum.types import Scope
 
-# 6 MB as the runtime counts them: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-RESPONSE_LIMIT = 6_291_556
-# By default Mangum sends the types added here as base64, which a REST API without binary types delivers undecoded.
-TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "+json", "+xml", "application/yaml"]
-CONFIG = LambdaConfig(api_gateway_base_path="/", text_mime_types=TEXT_TYPES, exclude_headers=[])
+import settings
+from http_responses import LOAD_BALANCER, LOAD_BALANCER_MULTI_VALUE, PAYLOAD_1, PAYLOAD_2, Adapter
 
-logger = logging.getLogger(__name__)
+DEFAULT_PORTS = {"http": 80, "https": 443}
+UNQUOTED = "/!$&'()*+,;=:@"  # what a path may have besides letters, digits and -._~
 
 Event = dict[str, Any]
-Adapter = ALB | APIGateway | HTTPGateway
 
 
 class NotHttpError(ValueError):
@@ -36,77 +29,117 @@ class NotHttpError(ValueError):
         super().__init__(message)
 
 
-def read_request(event: Any, context: Any) -> tuple[Adapter, Scope, bytes]:
-    """Return Mangum's adapter for an event, and the ASGI scope and the body of its request.
-
-    Raises:
-        NotHttpError: the event is not an HTTP request.
-    """
-    adapter_class = choose_adapter(event)
-    try:
-        request = normalize_event(event)
-        adapter = adapter_class(request, context, CONFIG)
-        scope, body = adapter.scope, adapter.body
-        scope["root_path"], scope["path"] = split_base_path(request)
-        # A load balancer appends the address that it saw to those that the client has claimed.
-        scope["client"] = (str(scope["client"][0]).rpartition(",")[2].strip(), 0)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise NotHttpError(event) from error
-    return adapter, scope, body
-
-
-def write_response(response: Response, adapter: Adapter, scope: Scope) -> dict[str, Any]:
-    """Return an ASGI response in the form that the front end of the adapter takes."""
-    output = adapter(
-        {
-            "status": response["status"],
-            # ASGI has Latin-1, and Mangum reads UTF-8.
-            "headers": [[name, value.decode("latin-1").encode()] for name, value in response["headers"]],
-            # The front ends would deliver the body of a response to HEAD.
-            "body": b"" if scope["method"] == "HEAD" else response["body"],
-        }
-    )
-    if response["status"] in (204, 304):
-        (output.get("headers") or {}).pop("content-type", None)  # Mangum has added it, although there is no content
-    return limit_response(output, scope["aws.context"])
-
-
-def choose_adapter(event: Any) -> type[Adapter]:
-    """Return Mangum's adapter for the events of a front end.
+def choose_adapter(event: Any) -> Adapter:
+    """Return Mangum's adapter for responses to the front end that has sent an event.
 
     Raises:
         NotHttpError: no HTTP front end sends such an event.
     """
     context = event.get("requestContext") if isinstance(event, dict) else None
-    if not isinstance(context, dict) or "methodArn" in event or "routeArn" in event:  # an authorizer's have an ARN
+    # The events of a WebSocket API have a connection, those of an authorizer an ARN.
+    if not isinstance(context, dict) or "connectionId" in context or "methodArn" in event or "routeArn" in event:
         raise NotHttpError(event)
-    if "httpMethod" in event:
+    if isinstance(event.get("httpMethod"), str):
         if "elb" in context:
-            return ALB
+            return LOAD_BALANCER_MULTI_VALUE if "multiValueHeaders" in event else LOAD_BALANCER
         if "resource" in event or event.get("version") == "1.0":
-            return APIGateway
-    if event.get("version") == "2.0" and "http" in context:
-        return HTTPGateway
+            return PAYLOAD_1
+    if event.get("version") == "2.0" and isinstance(context.get("http"), dict):
+        return PAYLOAD_2
     raise NotHttpError(event)
 
 
-def normalize_event(event: Event) -> Event:
-    """Return an HTTP event in the form in which Mangum reads it right."""
-    normalized = dict(event)
-    headers = event.get("headers") or {}  # null in the test events of the console
-    normalized["headers"] = {name: value for name, value in headers.items() if value is not None}
-    many = normalized.pop("multiValueHeaders", None)
-    if many:  # HTTP/2 has a header for each cookie, and Mangum joins headers by a comma
-        normalized["multiValueHeaders"] = {
-            name: ["; ".join(values)] if name.lower() == "cookie" else values for name, values in many.items() if values
-        }
-    for name in ("queryStringParameters", "multiValueQueryStringParameters"):
-        if event.get(name):  # a parameter without a value is null, which Mangum writes as "None"
-            normalized[name] = {
-                key: [item or "" for item in value] if isinstance(value, list) else value or ""
-                for key, value in event[name].items()
-            }
-    return normalized
+def read_scope(event: Event, context: Any) -> Scope:
+    """Return the ASGI scope of the request in an HTTP event.
+
+    Raises:
+        AttributeError, LookupError, TypeError, ValueError: the event has not the fields that front ends send.
+    """
+    request = event["requestContext"]
+    headers = read_headers(event)
+    last = dict(headers)
+    scheme, host = last.get("x-forwarded-proto", "").lower(), last.get("host", "")
+    root_path, path = split_base_path(event)
+    encoded = read_encoded_path(event)
+    if settings.PUBLIC_URL.netloc:
+        scheme, host = settings.PUBLIC_URL.scheme, settings.PUBLIC_URL.netloc
+        headers = [("host", host), *(header for header in headers if header[0] != "host")]
+        own_path, root_path = path.removeprefix(root_path), settings.PUBLIC_URL.path
+        path = own_path if f"{own_path}/".startswith(f"{root_path}/") else root_path + own_path
+    if scheme not in ("http", "https"):
+        scheme = "https"
+    if "elb" in request:  # it appends the address that it saw to those that the client has claimed
+        address = last.get("x-forwarded-for", "").rpartition(",")[2]
+    else:
+        address = (request.get("http") or request.get("identity") or {}).get("sourceIp") or ""
+    client = split_port(address.strip(), 0)
+    _, port = split_port(f":{last.get('x-forwarded-port', '').partition(',')[0].strip()}", DEFAULT_PORTS[scheme])
+    server, port = split_port(host, port)
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": event["httpMethod"] if "httpMethod" in event else request["http"]["method"],
+        "scheme": scheme,
+        "root_path": root_path,
+        "path": path,
+        "raw_path": (quote(encoded, f"%{UNQUOTED}") if unquote(encoded) == path else quote(path, UNQUOTED)).encode(),
+        "query_string": read_query(event).encode(errors="replace"),
+        "headers": [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers],
+        "server": (request.get("domainName") or server, port),
+        "client": client if client[0] else None,
+        "aws.event": event,
+        "aws.context": context,
+    }
+
+
+def read_body(event: Event) -> bytes | None:
+    """Return the body of a request, or None if it is not base64 although the event says so."""
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body.encode(errors="replace")
+    try:
+        return b64decode(body, validate=True)
+    except ValueError:
+        return None
+
+
+def read_headers(event: Event) -> list[tuple[str, str]]:
+    """Return the headers of a request, with names in lower case and all cookies in one header."""
+    headers: dict[str, list[str]] = {}
+    # Both may be null in the test events of the console, and a name may occur twice, in different case.
+    for name, value in (event.get("multiValueHeaders") or event.get("headers") or {}).items():
+        values = value if isinstance(value, list) else [value]
+        headers.setdefault(name.lower(), []).extend(each for each in values if each is not None)
+    # HTTP/2 has a header for each cookie; payload format 2.0 has a list beside the headers.
+    cookies = event.get("cookies") or headers.pop("cookie", [])
+    if cookies:
+        headers["cookie"] = ["; ".join(cookies)]
+    return [(name, value) for name, values in headers.items() for value in values]
+
+
+def read_query(event: Event) -> str:
+    """Return the query string of a request; a parameter without a value may be null in an event."""
+    if "http" in event["requestContext"]:
+        return event.get("rawQueryString") or ""
+    many = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
+    pairs = [
+        (name, value or "")
+        for name, values in many.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    # A load balancer, unlike a REST API, leaves parameters as the client has encoded them.
+    return "&".join(map("=".join, pairs)) if "elb" in event["requestContext"] else urlencode(pairs)
+
+
+def read_encoded_path(event: Event) -> str:
+    """Return the path as the client has sent it; an HTTP API has decoded it."""
+    context = event["requestContext"]
+    if "http" not in context:
+        return context.get("path") or event["path"] or "/"
+    if ".lambda-url." in (context.get("domainName") or ""):
+        return event["rawPath"] or "/"
+    return quote(context["http"]["path"] or "/", UNQUOTED)
 
 
 def split_base_path(event: Event) -> tuple[str, str]:
@@ -116,23 +149,19 @@ def split_base_path(event: Event) -> tuple[str, str]:
     route, and puts it into redirects, links and the address of the OpenAPI schema. It is another one for each address
     of the service, so no setting could hold it.
     """
-    context = event["requestContext"]
-    if "elb" in context:
-        return "", unquote(event["path"] or "/")
+    context, path = event["requestContext"], unquote(read_encoded_path(event))
     proxy = (event.get("pathParameters") or {}).get("proxy") or ""
+    if "elb" in context or ".lambda-url." in (context.get("domainName") or ""):
+        return "", path
     if "http" in context:
-        path, domain = context["http"]["path"] or "/", context.get("domainName") or ""
-        if ".lambda-url." in domain:
-            return "", unquote(path)
-        # An HTTP API has decoded the path; doing so again would change `50%41`. A stage called $default is not in it.
+        # A stage called $default is not in the path.
         stage = f"/{context.get('stage') or '$default'}"
         if stage != "/$default" and f"{path}/".startswith(f"{stage}/"):
-            if ".execute-api." in domain:
+            if ".execute-api." in (context.get("domainName") or ""):
                 return stage, path if path != stage else f"{stage}/"
             path = path.removeprefix(stage) or "/"  # a custom domain's stage is not in the client's address
         matched = [proxy] if (event.get("routeKey") or "").rpartition(" ")[2] in ("/", "/{proxy+}") else []
     else:
-        path = unquote(context.get("path") or event["path"] or "/")
         matched = [proxy, unquote(proxy)] if event.get("resource") in ("/", "/{proxy+}") else [unquote(event["path"])]
     for route_path in (f"/{own.strip('/')}" for own in matched):  # a slash at its end may be missing
         base_path = path.rstrip("/").removesuffix(route_path.rstrip("/"))
@@ -141,33 +170,25 @@ def split_base_path(event: Event) -> tuple[str, str]:
     return "", path
 
 
-def limit_response(response: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return the response, or a small one with status 500 in place of one that is larger than Lambda can send."""
-    # A character may take six bytes in JSON, so most responses need no counting.
-    if len(response.get("body") or "") * 6 < RESPONSE_LIMIT:
-        return response
-    size = len(json.dumps(response, ensure_ascii=sys.version_info < (3, 12)).encode())
-    if size <= RESPONSE_LIMIT:
-        return response
-    logger.error("The response has %d bytes and Lambda takes %d; the client got status 500", size, RESPONSE_LIMIT)
-    for group, json_type in (("headers", "application/json"), ("multiValueHeaders", ["application/json"])):
-        if response.get(group):
-            kept = {name: value for name, value in response[group].items() if not name.lower().startswith("content-")}
-            response[group] = kept | {"content-type": json_type}
-    request_id = getattr(context, "aws_request_id", None)
-    body = json.dumps({"detail": "The response is larger than Lambda can send", "request_id": request_id})
-    return response | {"statusCode": 500, "body": body, "isBase64Encoded": False}
+def split_port(address: str, default: int) -> tuple[str, int]:
+    """Return the host and the port of an address such as 203.0.113.7:443 or [2001:db8::1]:443."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and (":" not in host or host.endswith("]")):
+        return host.strip("[]"), int(port) if len(port) < 6 and int(port) < 65536 else default
+    return address.strip("[]"), default
 
 
 def describe_event(event: Any) -> str:
     """Return where an event comes from, without its content."""
     if not isinstance(event, dict):
         return f"a {type(event).__name__}"
-    records = event.get("Records")
-    if isinstance(records, list) and records and isinstance(records[0], dict):
-        return f"an event of {records[0].get('eventSource') or records[0].get('EventSource')}"
-    if isinstance(event.get("requestContext"), dict) and "connectionId" in event["requestContext"]:
+    context, records = event.get("requestContext"), event.get("Records")
+    record = records[0] if isinstance(records, list) and records and isinstance(records[0], dict) else event
+    if isinstance(context, dict) and "connectionId" in context:
         return "an event of a WebSocket API"
-    if isinstance(event.get("source"), str):
-        return f"an event of {event['source']}"
+    if "cf" in record:
+        return "an event of Lambda@Edge"
+    for name in ("eventSource", "EventSource", "source"):  # those of Kafka and other brokers have it at the top
+        if isinstance(record.get(name), str):
+            return f"an event of {record[name]}"
     return f"an event with {', '.join(sorted(map(repr, event))[:8]) or 'nothing'} in it"

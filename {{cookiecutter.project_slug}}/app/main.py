@@ -1,18 +1,18 @@
 """The FastAPI application, `app`, and `handler`, which AWS Lambda calls with each request."""
 
 import gc
+import logging
 import sys
 from typing import Any
 
-# Two savings at cold start, until the end of this file. Imports make no garbage to collect. And FastAPI imports all of
-# Pydantic 1 only to recognize its models and refuse them. (A library that needs Pydantic 1 can be imported above.)
-gc.disable()
-modules: dict[str, Any] = sys.modules
-modules.setdefault("pydantic.v1", None)
-
-import logging
+gc.disable()  # until the end of this file: imports make no garbage to collect
 
 from fastapi import FastAPI
+
+# FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
+compat: Any = sys.modules.get("fastapi._compat.shared")
+if recognize := getattr(compat, "is_pydantic_v1_model_class", None):
+    compat.is_pydantic_v1_model_class = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
 
 import items
 import settings
@@ -34,6 +34,7 @@ add_middleware(app)
 
 # Endpoints are `async def`: a Lambda execution environment serves one request at a time, so a blocking call delays no
 # other request, while a plain `def` would start a thread for each. Under uvicorn a blocking call does delay others.
+# Await every task that an endpoint starts: after the response Lambda freezes it, and it runs on in a later request.
 @app.get("/")
 async def read_root() -> dict[str, str]:
     """Return the name and the version of the service."""
@@ -49,7 +50,5 @@ async def read_health() -> dict[str, str]:
 
 handler = LambdaHandler(app)
 
-if modules["pydantic.v1"] is None:
-    del modules["pydantic.v1"]
 gc.enable()
 gc.freeze()  # objects made so far live as long as the process, so collections need not look at them

@@ -3,42 +3,53 @@
 It is pure ASGI, since a middleware made with `@app.middleware("http")` doubles the time of a request.
 """
 
-import logging
+from asyncio import CancelledError
+from http import HTTPStatus
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import settings
 
 REQUEST_ID = "x-request-id"
-logger = logging.getLogger(__name__)
 
 
 def add_middleware(app: Starlette) -> None:
-    """Add the middleware to a FastAPI or Starlette application.
+    """Put the middleware around all others of a FastAPI or Starlette application, Starlette's own included.
 
-    The last one added runs first. CORS runs before UnhandledErrors: without its headers, a browser would report an
-    unhandled error as a CORS failure. Only the application answers preflight requests; API Gateway and Function URLs
-    pass them on.
+    With `app.add_middleware` it would be inside of those that answer unhandled errors and bodies that are too large.
+    CORS is outside of UnhandledErrors: without its headers, a browser would report an unhandled error as a CORS
+    failure. Only the application answers preflight requests; API Gateway and Function URLs pass them on.
     """
-    app.add_middleware(UnhandledErrors)
-    if settings.ALLOWED_ORIGINS:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.ALLOWED_ORIGINS,
-            allow_credentials="*" not in settings.ALLOWED_ORIGINS,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=[REQUEST_ID],
-        )
-    app.add_middleware(RequestId)
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> ASGIApp:
+        if not app.exception_handlers.keys() & {500, Exception}:
+            app.exception_handlers[Exception] = answer_error
+        stack: ASGIApp = UnhandledErrors(build())
+        if settings.ALLOWED_ORIGINS:
+            stack = CORSMiddleware(
+                stack,
+                allow_origins=settings.ALLOWED_ORIGINS,
+                allow_credentials="*" not in settings.ALLOWED_ORIGINS,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=[REQUEST_ID],
+            )
+        return RequestId(stack)
+
+    vars(app)["build_middleware_stack"] = build_middleware_stack
 
 
 class RequestId:
-    """Put a request id into `request.state.request_id` and a response header: Lambda's own, elsewhere a random one."""
+    """Put a request id into `request.state.request_id` and a response header: Lambda's own, elsewhere a random one.
+
+    An application that sets the header itself has the last word.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -50,17 +61,20 @@ class RequestId:
             return
         request_id = getattr(scope.get("aws.context"), "aws_request_id", None) or uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        name = REQUEST_ID.encode()
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (REQUEST_ID.encode(), request_id.encode())]
+                headers = [*message.get("headers", ())]
+                ids = [header for header in headers if header[0].lower() == name] or [(name, request_id.encode())]
+                message["headers"] = [*(header for header in headers if header[0].lower() != name), ids[-1]]
             await send(message)
 
         await self.app(scope, receive, send_with_id)
 
 
 class UnhandledErrors:
-    """Log an exception that the application has not handled, once, and answer with status 500 without its content."""
+    """Answer for what Starlette leaves unanswered, such as CancelledError and SystemExit; the server logs it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -76,10 +90,18 @@ class UnhandledErrors:
 
         try:
             await self.app(scope, receive, note_start)
-        except Exception:
-            if response_started or scope["type"] != "http":
-                raise  # too late for another response; the server logs it
-            request_id = scope["state"]["request_id"]
-            logger.exception("Unhandled error in %s %s", scope["method"], scope["path"])
-            body = {"detail": "Internal Server Error", "request_id": request_id}
-            await JSONResponse(body, status_code=500)(scope, receive, send)
+        except (Exception, CancelledError, SystemExit, BaseExceptionGroup):
+            if scope["type"] == "http" and not response_started:
+                await error_response(scope)(scope, receive, send)
+            raise
+
+
+async def answer_error(request: Request, _: Exception) -> JSONResponse:
+    """Return the response to an unhandled error, unless the application has a handler of its own for them."""
+    return error_response(request.scope)
+
+
+def error_response(scope: Scope) -> JSONResponse:
+    """Return a response without the content of the error; its status is 504 if the time on Lambda is over."""
+    status = HTTPStatus.GATEWAY_TIMEOUT if "aws.timed_out" in scope else HTTPStatus.INTERNAL_SERVER_ERROR
+    return JSONResponse({"detail": status.phrase, "request_id": scope["state"]["request_id"]}, status)

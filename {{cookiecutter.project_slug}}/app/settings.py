@@ -1,10 +1,16 @@
 """Settings, read once from the environment of the function."""
 
 import os
+from urllib.parse import urlsplit
 
 # The web sites whose pages may call this service, such as https://shop.example.com; * for all of them.
 ALLOWED_ORIGINS = [origin.strip().rstrip("/") for origin in os.environ.get("ALLOWED_ORIGINS", "").split(",") if origin]
 # Whether /docs, /redoc and /openapi.json are served.
 DOCS = os.environ.get("DOCS", "on") == "on"
 # Lambda sets it from LoggingConfig, and drops records below that level itself.
-LOG_LEVEL = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").replace("TRACE", "DEBUG")
+LOG_LEVEL = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper().replace("TRACE", "DEBUG")
+# The address at which clients find the service on Lambda, with its base path, if CloudFront or another proxy is in
+# front: https://www.example.com/shop. Unset, it is the one that the event has.
+PUBLIC_URL = urlsplit(os.environ.get("PUBLIC_URL", "").rstrip("/"))
+if PUBLIC_URL.geturl() and not (PUBLIC_URL.scheme in ("http", "https") and PUBLIC_URL.netloc):
+    raise ValueError(f"PUBLIC_URL is {PUBLIC_URL.geturl()!r}; it has to be like https://www.example.com/shop")

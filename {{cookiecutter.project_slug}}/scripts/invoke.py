@@ -46,7 +46,7 @@ class Context:
     function_version = "$LATEST"
     invoked_function_arn = "arn:aws:lambda:local:123456789012:function:local"
 
-    def __init__(self, timeout_seconds: int = 28) -> None:
+    def __init__(self, timeout_seconds: float = 28) -> None:
         self.aws_request_id = str(uuid.uuid4())
         self.end = time.monotonic() + timeout_seconds
 

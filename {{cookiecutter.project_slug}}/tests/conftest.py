@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 {% if cookiecutter.api != "rest_api" %}
-from urllib.parse import urlencode
+from urllib.parse import {{ 'unquote, ' if cookiecutter.__url }}urlencode
 {% endif %}
 
 import pytest
@@ -111,7 +111,7 @@ def http_event(
     {% endif %}
     sent = {"host": {{ "DOMAIN" if cookiecutter.__url else "domain" }}, "x-forwarded-for": "203.0.113.7", "x-forwarded-port": "443", "x-forwarded-proto": "https"}
     sent |= ({} if body is None else {"content-type": "application/json"}) | (headers or {})
-    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "pytest"}
+    http = {"method": method, "path": {{ "unquote(path)" if cookiecutter.__url else "path" }}, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "pytest"}
     return {
         "version": "2.0",
         "routeKey": "$default",

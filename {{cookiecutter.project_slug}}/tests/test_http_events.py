@@ -1,12 +1,12 @@
-"""The translation of events and responses, without an application."""
+"""The translation of events, without an application."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from conftest import http_event
-from http_events import RESPONSE_LIMIT, NotHttpError, limit_response, normalize_event, read_request, split_base_path
-from invoke import Context
+from http_events import NotHttpError, choose_adapter, read_headers, read_scope, split_base_path, split_port
 
 API = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 URL = "a1b2c3d4e5.lambda-url.us-east-1.on.aws"
@@ -14,7 +14,8 @@ URL = "a1b2c3d4e5.lambda-url.us-east-1.on.aws"
 
 def payload_2(path: str, domain: str, **context: str) -> dict[str, Any]:
     """Return the parts of an event of an HTTP API or a Function URL that tell the base path."""
-    return {"requestContext": {"http": {"path": path}, "domainName": domain, **context}}
+    http = {"path": unquote(path) if domain == URL else path}
+    return {"rawPath": path, "requestContext": {"http": http, "domainName": domain, **context}}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ def payload_2(path: str, domain: str, **context: str) -> dict[str, Any]:
         (payload_2("/%24default/items/1", URL, stage="$default"), "", "/$default/items/1"),
         (payload_2("/None/items/1", API), "", "/None/items/1"),
         (payload_2("/None/items/1", URL), "", "/None/items/1"),
+        # A Function URL has decoded one of its two paths.
+        (payload_2("/items/a%252Fb", URL), "", "/items/a%2Fb"),
     ],
 )
 def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
@@ -44,6 +47,9 @@ def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
         ({"Records": [{"EventSource": "aws:sns"}]}, "an event of aws:sns"),
         ({"source": "aws.s3", "detail": {}}, "an event of aws.s3"),
         ({"requestContext": {"routeKey": "$connect", "connectionId": "c"}}, "an event of a WebSocket API"),
+        ({"httpMethod": "GET", "requestContext": {"connectionId": "c"}}, "an event of a WebSocket API"),
+        ({"Records": [{"cf": {"request": {}}}]}, "an event of Lambda@Edge"),
+        ({"eventSource": "aws:kafka", "records": {}}, "an event of aws:kafka"),
         ({"methodArn": "a", "requestContext": {}, "httpMethod": "GET"}, "an event with 'httpMethod', 'methodArn', "),
         ({}, "an event with nothing in it"),
         (None, "a NoneType"),
@@ -52,32 +58,44 @@ def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
 def test_other_events_are_refused(event: Any, source: str) -> None:
     """An event that is not an HTTP request is refused by its source, not by where reading it failed."""
     with pytest.raises(NotHttpError, match=f"^This function answers HTTP requests, and was called with {source}"):
-        read_request(event, Context())
+        choose_adapter(event)
 
 
 @pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
 def test_scheduled_event_is_refused(source: str) -> None:
     """The error shows the event that keeps the function warm, since a schedule is often meant to."""
     with pytest.raises(NotHttpError, match=r'sends \{"warmup": true\} instead'):
-        read_request({"source": source, "detail-type": "Scheduled Event", "detail": {}}, Context())
+        choose_adapter({"source": source, "detail-type": "Scheduled Event", "detail": {}})
 
 
 def test_null_headers() -> None:
     """The test events of the console have null for headers, or for one of them."""
     for headers in (None, {"host": None}):
-        event = normalize_event(http_event("/") | {"headers": headers, "multiValueHeaders": headers})
-        assert (event["headers"], event.get("multiValueHeaders") or {}) == ({}, {})
+        assert read_headers(http_event("/") | {"headers": headers, "multiValueHeaders": headers}) == []
 
 
-@pytest.mark.parametrize("body", ["x" * RESPONSE_LIMIT, '"' * (RESPONSE_LIMIT // 2), "é" * (RESPONSE_LIMIT // 2)])
-def test_response_that_is_too_large(body: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It becomes an error with the other headers kept, and a line in the log; what counts is its length as JSON."""
-    headers = {"content-type": "text/plain", "content-encoding": "x", "access-control-allow-origin": "*"}
-    response = {"statusCode": 200, "headers": headers, "body": body}
-    limited = limit_response(response, Context())
-    assert limited["statusCode"] == 500
-    assert limited["headers"] == {"content-type": "application/json", "access-control-allow-origin": "*"}
-    assert "The response is larger than Lambda can send" in limited["body"]
-    assert "Lambda takes 6291556" in caplog.text
-    small = {"statusCode": 200, "body": "x" * (RESPONSE_LIMIT - 1000)}
-    assert limit_response(small, Context()) == small
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("203.0.113.7", ("203.0.113.7", 0)),
+        ("203.0.113.7:32554", ("203.0.113.7", 32554)),
+        ("2001:db8::1", ("2001:db8::1", 0)),
+        ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+        ("203.0.113.7:65536", ("203.0.113.7", 0)),
+        ("localhost:x", ("localhost:x", 0)),
+        ("", ("", 0)),
+    ],
+)
+def test_address(address: str, parts: tuple[str, int]) -> None:
+    """A port is no part of the host."""
+    assert split_port(address, 0) == parts
+
+
+@pytest.mark.parametrize("port", ["443", "443,80", "", "abc", "65536", "9" * 5000])
+def test_port(port: str) -> None:
+    """A forwarded port that cannot be read is left out, and the request is served."""
+    event = http_event("/")
+    event["headers"] = {"host": "a.example.com", "x-forwarded-port": port, "x-forwarded-proto": "javascript"}
+    event["multiValueHeaders"] = None
+    scope = read_scope(event, None)
+    assert (scope["server"][1], scope["scheme"]) == (443, "https")

@@ -4,20 +4,25 @@ import asyncio
 import functools
 import inspect
 import json
+import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI, Request
 from mangum.exceptions import LifespanFailure
 from starlette.applications import Starlette
 from starlette.datastructures import URLPath
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import settings
 from conftest import http_event
 from invoke import Context
 from lambda_handler import WARMUP_EVENTS, LambdaHandler
@@ -170,6 +175,145 @@ def test_lifespan_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     with pytest.raises(LifespanFailure, match="no database"):
         LambdaHandler(FastAPI(lifespan=lifespan))
+
+
+@pytest.mark.parametrize("received", [False, True])
+def test_start_that_fails(received: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does a middleware that cannot be made, or raises outside of Starlette's lifespan, with its own exception."""
+
+    class Fails:
+        def __init__(self, app: ASGIApp) -> None:
+            if not received:
+                raise OSError("no certificate")
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            raise OSError("no certificate")
+
+    app = FastAPI()
+    app.add_middleware(Fails)
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    with pytest.raises(OSError, match="no certificate"):
+        LambdaHandler(app)
+
+
+def test_application_without_a_lifespan(caplog: pytest.LogCaptureFixture) -> None:
+    """It may raise an exception when it is asked for one, which is no error."""
+    assert get(LambdaHandler(bare), "/") == "answer"
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send nothing."""
+
+
+async def half(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send half a response, and then fail."""
+    if scope["type"] == "http":
+        headers = [(b"x-request-id", b"its own"), (b"etag", b"1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError("the other half")
+
+
+@pytest.mark.parametrize("app", [nothing, half])
+def test_response_that_is_not_whole(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    """Status 500 replaces it, and the log says so once."""
+    response = LambdaHandler(app)(http_event("/"), Context())
+    assert (response["statusCode"], json.loads(response["body"])["detail"]) == (500, "Internal Server Error")
+    assert set(response["headers"]) == ({"content-type", "x-request-id"} if app is half else {"content-type"})
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+async def sparse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send only what ASGI requires, and headers once."""
+    if scope["type"] == "http":
+        headers = {"headers": (header for header in [(b"X-Name", b"value")])} if scope["path"] == "/headers" else {}
+        await send({"type": "http.response.start", "status": 200, **headers})
+        await send({"type": "http.response.body"})
+
+
+@pytest.mark.parametrize("path", ["/", "/headers"])
+def test_optional_keys(path: str) -> None:
+    """Headers and body are optional in ASGI, also with the middleware around."""
+    starlette = Starlette(routes=[Mount("/", sparse)])
+    add_middleware(starlette)
+    for app in (sparse, starlette):
+        response = LambdaHandler(app)(http_event(path), Context())
+        assert (response["statusCode"], response["body"]) == (200, "")
+        assert ((response.get("headers") or {}).get("x-name") == "value") == (path == "/headers")
+
+
+def test_body_that_is_not_base64() -> None:
+    """It is the client's or the front end's error, and not one of the function."""
+    app = FastAPI()
+    add_middleware(app)
+
+    @app.post("/")
+    async def post(request: Request) -> str:
+        return (await request.body()).decode()
+
+    event = http_event("/", "POST") | {"body": "plain text", "isBase64Encoded": True}
+    response = LambdaHandler(app)(event, Context())
+    assert (response["statusCode"], list(json.loads(response["body"]))) == (400, ["detail"])
+    assert response["headers"]["x-request-id"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
+@pytest.mark.parametrize("wait", ["asynchronous", "blocking", "thread", "stream"])
+@pytest.mark.parametrize("task", [False, True])
+def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """An endpoint that hangs is ended before Lambda ends the function; the log says where it was."""
+    app = FastAPI()
+    add_middleware(app)
+
+    if task:
+
+        @app.middleware("http")
+        async def in_another_task(request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
+
+    @app.get("/asynchronous")
+    async def asynchronous() -> None:
+        await asyncio.sleep(20)
+
+    @app.get("/blocking")
+    async def blocking() -> None:
+        time.sleep(20)
+
+    @app.get("/thread")
+    def thread() -> None:
+        time.sleep(1)
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def parts() -> AsyncGenerator[bytes]:
+            yield b"part"
+            await asyncio.sleep(20)
+
+        return StreamingResponse(parts())
+
+    handler = LambdaHandler(app)
+    response = handler(http_event(f"/{wait}"), Context(timeout_seconds=0.6))
+    assert (response["statusCode"], json.loads(response["body"])["detail"]) == (504, "Gateway Timeout")
+    assert response["headers"]["x-request-id"]
+    (error,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert error.getMessage().startswith(f"Ended before the timeout of the function: GET /{wait}, at\n")
+    assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
+    assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
+
+
+@pytest.mark.parametrize("path", ["/items/1", "/shop/items/1"])
+def test_public_url(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting names what clients see, whether the proxy passes the base path on or not."""
+    app = FastAPI()
+
+    @app.get("/items/1")
+    async def url(request: Request) -> list[str]:
+        return [str(request.url), str(request.url_for("url"))]
+
+    monkeypatch.setattr(settings, "PUBLIC_URL", urlsplit("http://www.example.com:8080/shop"))
+    assert get(LambdaHandler(app), path) == ["http://www.example.com:8080/shop/items/1"] * 2
 
 
 @pytest.mark.parametrize("event", WARMUP_EVENTS)

@@ -1,9 +1,11 @@
 """What the middleware adds to an application that is made here."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
 import settings
@@ -19,7 +21,7 @@ ORIGIN = "https://shop.example.com"
 def app(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> FastAPI:
     """Return an application with an endpoint that raises; a test's parameter is the list of allowed origins."""
     monkeypatch.setattr(settings, "ALLOWED_ORIGINS", getattr(request, "param", []))
-    app = FastAPI()
+    app = FastAPI(max_body_size=10)
     add_middleware(app)
 
     @app.get("/error")
@@ -34,12 +36,47 @@ def app(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Fast
 
 
 def test_unhandled_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
-    """It is answered without the reason, with an id that the log has too; the log has the traceback once."""
-    response = TestClient(app).get("/error")
+    """It is answered without the reason, and it reaches the server, which logs it once."""
+    response = TestClient(app, raise_server_exceptions=False).get("/error")
     assert response.status_code == 500
     assert response.json() == {"detail": "Internal Server Error", "request_id": response.headers["x-request-id"]}
-    assert len([record for record in caplog.records if record.exc_info]) == 1
-    assert "the reason" in caplog.text
+    with pytest.raises(RuntimeError, match="the reason"):
+        TestClient(app).get("/error")
+    LambdaHandler(app)(http_event("/error"), Context())
+    (error,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert "RuntimeError: the reason" in caplog.text
+    assert error.getMessage() == "Unhandled error in GET /error"
+
+
+@pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, SystemExit])
+@pytest.mark.parametrize("key", [500, Exception])
+def test_own_error_handler(app: FastAPI, error: type[BaseException], key: type[Exception] | int) -> None:
+    """An application's own handler answers for exceptions; every answer has the headers of all others."""
+
+    @app.exception_handler(key)
+    async def handle(_: Request, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse("sorry", 503)
+
+    @app.get("/fail")
+    async def fail() -> None:
+        raise error
+
+    event = http_event("/fail") | {"multiValueHeaders": None, "headers": {"origin": ORIGIN}}
+    response = LambdaHandler(app)(event, None)
+    assert response["statusCode"] == (503 if error is RuntimeError else 500)
+    assert response["headers"]["access-control-allow-origin"] == ORIGIN
+    assert response["headers"]["x-request-id"]
+
+
+def test_request_id_of_the_application(app: FastAPI) -> None:
+    """A request id that the application sets itself, like asgi-correlation-id, is the only one."""
+
+    @app.get("/own")
+    async def own() -> PlainTextResponse:
+        return PlainTextResponse("", headers={"X-Request-ID": "own"})
+
+    assert TestClient(app).get("/own", headers={"x-request-id": "caller"}).headers.get_list("x-request-id") == ["own"]
 
 
 def test_request_id_of_lambda(app: FastAPI) -> None:
@@ -57,11 +94,26 @@ def test_request_id_of_lambda(app: FastAPI) -> None:
 def test_cors(app: FastAPI, path: str, method: str, expected: int) -> None:
     """Every response names the allowed origin, also to a preflight request and for an unhandled error."""
     headers = {"origin": ORIGIN} | ({"access-control-request-method": "GET"} if method == "OPTIONS" else {})
-    response = TestClient(app).request(method, path, headers=headers)
+    response = TestClient(app, raise_server_exceptions=False).request(method, path, headers=headers)
     assert response.status_code == expected
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-credentials"] == "true"
     assert "x-request-id" in response.headers
+
+
+@pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
+def test_body_that_is_too_large(app: FastAPI) -> None:
+    """FastAPI's own answer, which is outside of all other middleware, has the headers as well."""
+    response = TestClient(app).post("/item", content=bytes(11), headers={"origin": ORIGIN})
+    assert response.status_code == 413
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["x-request-id"]
+
+
+def test_debug(app: FastAPI) -> None:
+    """Starlette's page with the traceback answers, where that is asked for."""
+    app.debug = True
+    assert "the reason" in TestClient(app, raise_server_exceptions=False).get("/error").text
 
 
 OTHERS = [([], None), (["https://other.example.com"], None), (["*"], "*")]
@@ -70,7 +122,7 @@ OTHERS = [([], None), (["https://other.example.com"], None), (["*"], "*")]
 @pytest.mark.parametrize(("app", "named"), OTHERS, indirect=["app"])
 def test_other_origins(app: FastAPI, named: str | None) -> None:
     """By default no origin is allowed, only listed ones are named, and * never comes with credentials."""
-    headers = TestClient(app).get("/error", headers={"origin": ORIGIN}).headers
+    headers = TestClient(app, raise_server_exceptions=False).get("/error", headers={"origin": ORIGIN}).headers
     assert headers.get("access-control-allow-origin") == named
     if named:
         assert "access-control-allow-credentials" not in headers
