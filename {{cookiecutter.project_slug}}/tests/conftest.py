@@ -111,7 +111,13 @@ def http_event(
     {% endif %}
     sent = {"host": {{ "DOMAIN" if cookiecutter.__url else "domain" }}, "x-forwarded-for": "203.0.113.7", "x-forwarded-port": "443", "x-forwarded-proto": "https"}
     sent |= ({} if body is None else {"content-type": "application/json"}) | (headers or {})
-    http = {"method": method, "path": {{ "unquote(path)" if cookiecutter.__url else "path" }}, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "pytest"}
+    http = {
+        "method": method,
+        "path": {{ "unquote(path)" if cookiecutter.__url else "path" }},
+        "protocol": "HTTP/1.1",
+        "sourceIp": "203.0.113.7",
+        "userAgent": "pytest",
+    }
     return {
         "version": "2.0",
         "routeKey": "$default",
