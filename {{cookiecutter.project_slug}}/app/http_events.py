@@ -106,16 +106,18 @@ def read_body(event: Event) -> bytes | None:
 
 def read_headers(event: Event) -> list[tuple[str, str]]:
     """Return the headers of a request, with names in lower case and all cookies in one header."""
-    headers: dict[str, list[str]] = {}
-    # Both may be null in the test events of the console, and a name may occur twice, in different case.
-    for name, value in (event.get("multiValueHeaders") or event.get("headers") or {}).items():
-        values = value if isinstance(value, list) else [value]
-        headers.setdefault(name.lower(), []).extend(each for each in values if each is not None)
+    headers = [
+        (name.lower(), value)
+        # Both may be null in the test events of the console.
+        for name, values in (event.get("multiValueHeaders") or event.get("headers") or {}).items()
+        for value in (values if isinstance(values, list) else [values])
+        if value is not None
+    ]
     # HTTP/2 has a header for each cookie; payload format 2.0 has a list beside the headers.
-    cookies = event.get("cookies") or headers.pop("cookie", [])
-    if cookies:
-        headers["cookie"] = ["; ".join(cookies)]
-    return [(name, value) for name, values in headers.items() for value in values]
+    cookies = event.get("cookies") or [value for name, value in headers if name == "cookie"]
+    if not cookies:
+        return headers
+    return [header for header in headers if header[0] != "cookie"] + [("cookie", "; ".join(cookies))]
 
 
 def read_query(event: Event) -> str:

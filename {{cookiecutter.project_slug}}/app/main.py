@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 # FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
 compat: Any = sys.modules.get("fastapi._compat.shared")
-if recognize := getattr(compat, "is_pydantic_v1_model_class", None):
+if hasattr(compat, "is_pydantic_v1_model_class"):
+    recognize = compat.is_pydantic_v1_model_class
     compat.is_pydantic_v1_model_class = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
 
 import items

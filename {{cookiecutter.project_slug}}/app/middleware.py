@@ -65,9 +65,13 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ())]
-                ids = [header for header in headers if header[0].lower() == name] or [(name, request_id.encode())]
-                message["headers"] = [*(header for header in headers if header[0].lower() != name), ids[-1]]
+                headers, own = [], (name, request_id.encode())
+                for header in message.get("headers", ()):
+                    if header[0].lower() == name:
+                        own = header
+                    else:
+                        headers.append(header)
+                message["headers"] = [*headers, own]
             await send(message)
 
         await self.app(scope, receive, send_with_id)

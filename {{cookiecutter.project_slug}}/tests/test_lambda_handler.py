@@ -228,8 +228,10 @@ def test_response_that_is_not_whole(app: ASGIApp, caplog: pytest.LogCaptureFixtu
 async def sparse(scope: Scope, receive: Receive, send: Send) -> None:
     """Send only what ASGI requires, and headers once."""
     if scope["type"] == "http":
-        headers = {"headers": (header for header in [(b"X-Name", b"value")])} if scope["path"] == "/headers" else {}
-        await send({"type": "http.response.start", "status": 200, **headers})
+        message: dict[str, Any] = {"type": "http.response.start", "status": 200}
+        if scope["path"].endswith("/headers"):
+            message["headers"] = (header for header in [(b"X-Name", b"value")])
+        await send(message)
         await send({"type": "http.response.body"})
 
 
@@ -298,7 +300,7 @@ def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> Non
     assert (response["statusCode"], json.loads(response["body"])["detail"]) == (504, "Gateway Timeout")
     assert response["headers"]["x-request-id"]
     (error,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert error.getMessage().startswith(f"Ended before the timeout of the function: GET /{wait}, at\n")
+    assert error.getMessage().startswith("Ended before the timeout of the function: GET /")
     assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
     assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
 
