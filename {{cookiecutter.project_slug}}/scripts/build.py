@@ -145,7 +145,7 @@ def update_layer(scratch: Path) -> None:
     if not python:
         print(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long.")
         print(f"With bytecode: `uv python install {PYTHON}`, then `python scripts/build.py layer`.")
-    elif (room := UNZIPPED_LIMIT - size(fresh) - size_of_code()) > 0:
+    elif (room := UNZIPPED_LIMIT - size(deployable(fresh)) - size_of_code()) >= 0:
         # Without the columns that a traceback underlines, the archive is a tenth smaller.
         compiled = compile_bytecode(python, fresh, "/opt/python", "unchecked-hash", PYTHONNODEBUGRANGES="1")
         limit_bytecode(fresh, room)
@@ -267,9 +267,9 @@ def report_size(layer: Path) -> None:
         )
 
 
-def size(folder: Path) -> int:
-    """Return the bytes that the files of a folder have together."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def size(files: Iterator[tuple[str, Path]]) -> int:
+    """Return the bytes that files have together."""
+    return sum(path.stat().st_size for _, path in files)
 
 
 def size_of_code() -> int:
@@ -304,7 +304,7 @@ def stale(could_compile: bool = False) -> str | None:
     compiled = bool(built.get("bytecode"))
     wanted = record(LAYER, compiled) | {"bytecode": compiled or could_compile}
     changed = [name for name, value in wanted.items() if built.get(name) != value]
-    if compiled and size(LAYER) + size_of_code() > UNZIPPED_LIMIT:  # app/ has grown: less bytecode fits
+    if compiled and size(layer_files()) + size_of_code() > UNZIPPED_LIMIT:  # app/ has grown: less bytecode fits
         changed.append("size")
     return f"package/python is out of date ({', '.join(changed)})" if changed else None
 
@@ -345,7 +345,7 @@ def copy_function(scratch: Path) -> Path:
     copy_code(APP, code, LOCK)
     if python := find_python(PYTHON, VENV):
         compile_bytecode(python, code, "/var/task", "checked-hash")
-    if size(code) + size(LAYER) > UNZIPPED_LIMIT:
+    if size(deployable(code, BYTECODE)) + size(layer_files()) > UNZIPPED_LIMIT:
         raise BuildError(f"app/ and package/ have more than the {UNZIPPED_LIMIT // MIB} MB that Lambda takes")
     return code
 
