@@ -6,10 +6,11 @@ cfn-lint has not translated SAM templates since 1.54, so on one as it stands it 
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.machine import BIN
+from tests.machine import BIN, UV, clean_environment, interpreter, links
 from tests.parsers import read_yaml
 
 
@@ -49,14 +50,18 @@ def cfn_lint(template: dict[str, Any], region: str) -> list[str]:
 
 
 def sam(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the SAM CLI in a project, without credentials, and return what it said."""
-    home = project.parent / "home"
-    home.mkdir(exist_ok=True)
-    kept = {"PATH": "/usr/bin:/bin", "HOME": str(home), "SAM_CLI_TELEMETRY": "0", "LANG": "C.UTF-8"}
-    command = [BIN / "sam", *arguments]
-    return subprocess.run(
-        command, cwd=project, env=kept | environment, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
-    )
+    """Run the SAM CLI in a project, and return what it said; without credentials unless they are given."""
+    with tempfile.TemporaryDirectory() as home:
+        commands = links(Path(home) / "bin", uv=UV, python3=interpreter("python3.13"))
+        settings = {"UV_PYTHON_DOWNLOADS": "never", "AWS_EC2_METADATA_DISABLED": "true"}
+        return subprocess.run(
+            [BIN / "sam", *arguments],
+            cwd=project,
+            env=clean_environment(Path(home), commands, **settings | environment),
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+        )
 
 
 def resources(project: Path) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def refused(project: Path, words: str, task: str = "install app/requirements.txt
     assert not any(line.startswith("build.py: ") for line in said), result.stderr
     assert "Traceback" not in result.stderr
     assert content(project) == before
-    assert not (project / ".build").exists() or not list((project / ".build").iterdir())
+    assert [path.name for path in (project / ".build").iterdir()] == ["lock"]
 
 
 def wrong_wheel(tag: str) -> Callable[[Path, str], None]:
@@ -324,6 +324,72 @@ def test_lock_for_the_runtime(project: Path) -> None:
     assert layer(project).returncode == 0
 
 
+LIBRARY = """[project]
+name = "shared"
+version = "1.0"
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+# A build backend that needs no package, since none is downloaded here.
+BACKEND = """import shutil
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return shutil.copy("shared-1.0-py3-none-any.whl", folder).rpartition("/")[2]
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['{ path = "../shared" }', '{ path = "../shared", editable = true }', "workspace", '{ git = "file://GIT" }'],
+    ids=["folder", "editable", "workspace", "repository"],
+)
+def test_library_beside_the_service(source: str, project: Path) -> None:
+    """What cannot be locked with a hash is refused in a sentence that says what can, and nothing is half written."""
+    library = project.parent / "shared"
+    make_wheel(library, "shared")
+    (library / "pyproject.toml").write_text(LIBRARY, encoding="utf-8")
+    (library / "backend.py").write_text(BACKEND, encoding="utf-8")
+    ask_for(project, "shared")
+    path = project / "pyproject.toml"
+    plain = re.sub(r"^dev = \[.*?^\]", "dev = []", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    more = f"\n[tool.uv.sources]\nshared = {source}\n"
+    if source == "workspace":
+        shutil.copytree(library, project / "shared")
+        more = '\n[tool.uv.workspace]\nmembers = ["shared"]\n[tool.uv.sources]\nshared = { workspace = true }\n'
+    elif "GIT" in source:
+        author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        for arguments in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "first"]):
+            subprocess.run(["git", *arguments], cwd=library, check=True)
+        more = more.replace("GIT", str(library))
+    path.write_text(plain + more, encoding="utf-8")
+    before = content(project)
+    result = build(project, "lock", **settings(project))
+    assert result.returncode == 1
+    assert re.search(r"^build\.py: \S*shared has no hash: a folder, a workspace member or a repo", result.stderr, re.M)
+    assert content(project) == before
+
+    # What the sentence says: a wheel, and the folder that it is in.
+    (project / "wheels").mkdir()
+    shutil.copy(library / "shared-1.0-py3-none-any.whl", project / "wheels")
+    path.write_text(plain.replace("[tool.uv]", '[tool.uv]\nno-index = true\nfind-links = ["wheels"]'), encoding="utf-8")
+    for command in ("lock", "layer"):
+        result = build(project, command)
+        assert result.returncode == 0, result.stderr
+    assert (project / "package" / "python" / "shared").is_dir()
+
+
+def test_failed_lock_changes_nothing(project: Path) -> None:
+    """Where the second lock cannot be written, the first is not either: the wheels have no httpx2."""
+    make_wheel(project.parent / "wheels", "other")
+    ask_for(project, "fine", "other")
+    before = content(project)
+    result = build(project, "lock", **settings(project))
+    assert result.returncode == 1
+    assert "httpx2" in result.stderr
+    assert content(project) == before
+
+
 def test_file_that_does_not_compile(project: Path) -> None:
     """A package may carry a file that is no Python of today; it is named, and the rest is built with bytecode."""
     files = {"native/template.py": b"print 'two'\n", "native/fine.py": b"value = 1\n"}
@@ -391,8 +457,8 @@ def test_not_a_project(project: Path) -> None:
 
 def test_old_python(project: Path) -> None:
     """An interpreter that is too old is told so in one sentence: build.py is read by Python 3.9 as well."""
-    script = project / "scripts" / "build.py"
-    ast.parse(script.read_text(encoding="utf-8"), feature_version=(3, 9))
+    for name in ("archive.py", "build.py", "run_uv.py"):
+        ast.parse((project / "scripts" / name).read_text(encoding="utf-8"), feature_version=(3, 9))
     code = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path('scripts/build.py', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, encoding="utf-8")
     assert (result.returncode, result.stdout) == (1, "")

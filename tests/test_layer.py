@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import ROOT, Bake
 from tests.machine import ARCHITECTURE, BIN, RUNTIMES, UV, clean_environment, interpreter, links
 from tests.parsers import read_toml
+from tests.wheels import ask_for, make_wheel
 
 LATER = "package/ is not built yet: run `python scripts/build.py layer`"
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}
@@ -241,7 +242,7 @@ def test_app_imports_from_the_layer_alone(runtime: str, bake: Bake, tmp_path: Pa
 
 
 def test_nothing_is_pruned_that_can_be_imported(bake: Bake, tmp_path: Path) -> None:
-    """Against a plain installation of the same lock, only scripts, stubs and the installer's notes are missing."""
+    """Against a plain installation of the same lock, only scripts and the installer's notes are missing."""
     project = bake(architecture=ARCHITECTURE, build_layer=True)
     plain = tmp_path / "plain"
     command = [UV, "pip", "install", "--quiet", "--python", interpreter("python3.13"), "--target", plain]
@@ -254,6 +255,134 @@ def test_nothing_is_pruned_that_can_be_imported(bake: Bake, tmp_path: Path) -> N
 
     missing = names(plain) - names(project / "package" / "python")
     notes = ("/RECORD", "/INSTALLER", "/REQUESTED", "/uv_cache.json", "/direct_url.json")
-    assert {name for name in missing if not name.endswith((".pyi", *notes)) and not name.startswith("bin/")} <= {
-        ".lock"
-    }
+    assert {name for name in missing if not name.endswith(notes) and not name.startswith("bin/")} <= {".lock"}
+
+
+@pytest.fixture
+def small(bake: Bake, tmp_path: Path) -> Path:
+    """Return a project that needs one small package, and packages come from the folder `wheels` beside it alone."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
+    need(project, make_wheel(tmp_path / "wheels", "small"))
+    return project
+
+
+def need(project: Path, lock: str) -> None:
+    """Let a project need what these lines lock."""
+    (project / "app" / "requirements.txt").write_text(lock, encoding="utf-8")
+    ask_for(project, *re.findall(r"^([\w-]+)==", lock, re.MULTILINE))
+
+
+def build_small(project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build the layer from the folder of wheels."""
+    return build(project, "layer", UV_CONFIG_FILE=str(project.parent / "uv.toml"), **environment)
+
+
+def test_bytecode_gets_what_packages_leave(small: Path) -> None:
+    """Packages that fit alone are a layer, with as much bytecode as fits: first of what is imported first."""
+    source = "".join(f"def function_{number}(argument):\n    return argument + {number}\n" for number in range(2000))
+    names = ["big/a.py", "big/deep/deeper/a.py", "big/tests/a.py", "fastapi/deep/deeper/deepest/a.py"]
+    lock = make_wheel(small.parent / "wheels", "big", files={name: source.encode() for name in names})
+    script = small / "scripts" / "build.py"
+    text = script.read_text(encoding="utf-8")
+    need(small, lock)
+    assert build_small(small).returncode == 0
+    layer = small / "package" / "python"
+    length = max(path.stat().st_size for path in layer.rglob("a.*.pyc"))
+    files = [path for path in layer.rglob("*") if path.is_file() and path.name != ".layer.json"]
+    packages = sum(path.stat().st_size for path in files if path.suffix != ".pyc")
+    # What bytecode of the code may need is kept free.
+    code = sum(path.stat().st_size * (3 if path.suffix == ".py" else 1) for path in (small / "app").iterdir())
+
+    for kept in (3, 2, 1, 0):
+        limit = packages + code + int((kept + 0.7) * length)
+        script.write_text(text.replace("UNZIPPED_LIMIT = 250 * MIB", f"UNZIPPED_LIMIT = {limit}"), encoding="utf-8")
+        shutil.rmtree(layer)
+        result = build_small(small)
+        assert result.returncode == 0, result.stderr
+        dropped = "of 5 modules have no bytecode, so that the layer fits into Lambda's limit."
+        assert f"{4 - kept} {dropped}" in result.stdout
+        order = ["fastapi/deep/deeper/deepest", "big", "big/deep/deeper", "big/tests"]
+        compiled = {path.parent.parent.relative_to(layer).as_posix() for path in layer.rglob("a.*.pyc")}
+        assert compiled == set(order[:kept])
+        assert (layer / "big" / "__pycache__" / "__init__.cpython-313.pyc").exists()
+        assert build_small(small).stdout == "package/ is up to date.\n"
+
+    # Code that has grown since leaves less room: the layer is built again, and fits to the last byte.
+    limit = packages + code + length
+    script.write_text(text.replace("UNZIPPED_LIMIT = 250 * MIB", f"UNZIPPED_LIMIT = {limit}"), encoding="utf-8")
+    assert build_small(small).returncode == 0
+    (small / "app" / "data.bin").write_bytes(bytes(length))
+    assert "out of date (size)" in build(small, "layer", "--check").stderr
+    assert build_small(small).returncode == 0
+    assert not list(layer.rglob("*.pyc"))
+    assert build(small, "layer", "--check").returncode == 0
+    (small / "app" / "data.bin").write_bytes(bytes(length + 1))
+    assert "Lambda takes" in build_small(small).stderr
+
+
+@pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if interpreter(runtime)])
+def test_bytecode_of_the_layer_has_no_columns(runtime: str, bake: Bake) -> None:
+    """They make the archive a tenth larger, and only underline parts of lines in tracebacks."""
+    layer = bake(runtime=runtime, architecture=ARCHITECTURE, build_layer=True) / "package" / "python"
+    code = "import marshal, pathlib, sys\nfor path in pathlib.Path(sys.argv[1]).rglob('*.pyc'):\n"
+    code += "    positions = marshal.loads(path.read_bytes()[16:]).co_positions()\n"
+    code += "    assert {place[2:] for place in positions} == {(None, None)}, path\n"
+    subprocess.run([interpreter(runtime), "-I", "-S", "-c", code, layer], check=True)
+
+
+def test_line_ends_of_the_lock_do_not_matter(small: Path) -> None:
+    """Git on Windows may write CRLF; the packages are the same."""
+    assert build_small(small).returncode == 0
+    lock = small / "app" / "requirements.txt"
+    lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
+    assert build_small(small).stdout == "package/ is up to date.\n"
+    shutil.rmtree(small / "package" / "python")
+    assert build_small(small).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "\n\n"])
+def test_empty_lock(text: str, small: Path) -> None:
+    """There is nothing to build, which is no layer but a fault."""
+    (small / "app" / "requirements.txt").write_text(text, encoding="utf-8")
+    ask_for(small)
+    result = build_small(small)
+    reason = "build.py: app/requirements.txt names no package: run `python scripts/build.py lock`.\n"
+    assert (result.returncode, result.stderr) == (1, reason)
+    assert not (small / "package" / "python").exists()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "pathlib.Path.home = classmethod(lambda cls: (_ for _ in ()).throw(RuntimeError('no home')))",
+        "pathlib.Path.glob = lambda self, pattern: (_ for _ in ()).throw(PermissionError(13, 'Permission denied'))",
+    ],
+    ids=["no home", "pyenv of another user"],
+)
+def test_search_for_python_goes_on(fault: str, small: Path) -> None:
+    """A container may have no home and no such user, and PYENV_ROOT may be closed: other places are looked at."""
+    code = f"import pathlib, sys; sys.path[0] = 'scripts'; import run_uv\n{fault}\n"
+    code += "print(run_uv.find_python('3.13', run_uv.PROJECT / '.venv'))"
+    environment = {name: value for name, value in os.environ.items() if name != "PYENV_ROOT"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "UV_PYTHON": str(interpreter("python3.13"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=small, env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_scripts_beside_a_package_called_bin(small: Path) -> None:
+    """The package stays, scripts go: they name this machine's Python."""
+    files = {"bin/__init__.py": b"", "bin/module.py": b"", "x.pyi/data.txt": b"1"}
+    files["tool-1.0.data/scripts/tool"] = b"#!python\n"
+    need(small, make_wheel(small.parent / "wheels", "tool", files=files))
+    result = build_small(small)
+    assert result.returncode == 0, result.stderr
+    layer = small / "package" / "python"
+    assert sorted(path.name for path in (layer / "bin").iterdir()) == ["__init__.py", "__pycache__", "module.py"]
+    assert (layer / "x.pyi" / "data.txt").exists()
+    need(small, make_wheel(small.parent / "wheels", "only", files={"only-1.0.data/scripts/only": b"#!python\n"}))
+    assert build_small(small).returncode == 0
+    assert not (layer / "bin").exists()

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from tests.conftest import CONTEXT, VARIANTS, Bake, Venv
 from tests.machine import BIN, clean_environment, free_port, interpreter, links
 from tests.ministack import Ministack
 from tests.test_layer import build
+from tests.wheels import ask_for, make_wheel
 
 PYTHON = interpreter("python3.13")
+OwnChecks = Callable[[Path], tuple[int, str]]
 
 
 def from_pyenv(folder: Path) -> dict[str, str]:
@@ -170,3 +173,78 @@ def test_uvicorn_serves_the_same_application(bake: Bake, project_venv: Venv) -> 
                     time.sleep(0.05)
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="module")
+def own_checks(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> OwnChecks:
+    """Return a function that runs the tests of a project that compare its files with one another."""
+    venv = tmp_path_factory.mktemp("own") / "venv"
+    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", PYTHON, venv], check=True)
+    uv = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", venv / "bin" / "python"]
+    subprocess.run([*uv, bake() / "requirements-dev.txt"], check=True)
+
+    def own_checks(project: Path) -> tuple[int, str]:
+        command = [venv / "bin" / "python", "-B", "-m", "pytest", "-q", "tests/test_project.py"]
+        result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
+        return result.returncode, result.stdout + result.stderr
+
+    return own_checks
+
+
+def test_own_tests_take_each_way_to_name_a_package(own_checks: OwnChecks, bake: Bake, tmp_path: Path) -> None:
+    """Extras, capitals, underscores, spaces, markers and addresses, after `make lock layer`."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    wheels = tmp_path / "wheels"
+    for name in ("Capital_Name", "plain", "other", "windows_only", "direct"):
+        make_wheel(wheels, name)
+    address = (wheels / "direct-1.0-py3-none-any.whl").as_uri()
+    ask_for(
+        project,
+        "Capital_Name[extra]>=1",
+        "plain >= 1.0",
+        "other>=1; sys_platform != 'win32'",
+        "windows-only>=1; sys_platform == 'win32'",
+        f"direct @ {address}",
+    )
+    path = project / "pyproject.toml"
+    path.write_text(re.sub(r"^dev = \[.*?^\]", "dev = []", path.read_text(), flags=re.M | re.S), encoding="utf-8")
+    (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
+    for command in ("lock", "layer"):
+        result = build(project, command, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
+        assert result.returncode == 0, result.stderr
+    code, printed = own_checks(project)
+    assert code == 0, printed
+
+
+@pytest.mark.parametrize("deployer", ["sam", "serverless", "zip"])
+def test_own_tests_take_a_second_function(deployer: str, own_checks: OwnChecks, bake: Bake, tmp_path: Path) -> None:
+    """One more function, the runtime in quotes; another runtime or processor is found."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(deployer=deployer), project)
+    path = project / ("serverless.yml" if deployer == "serverless" else "template.yaml")
+    text = path.read_text(encoding="utf-8")
+    if deployer == "serverless":
+        second = text + "\nx-second:\n  runtime: \"python3.13\"\n  architecture: 'arm64'\n"
+    else:
+        function = '  Second:\n    Properties:\n      Runtime: "python3.13"\n      Architectures:\n        - arm64\n'
+        second = text.replace("\nOutputs:\n", f"\n{function}\nOutputs:\n")
+    assert second != text
+    path.write_text(second, encoding="utf-8")
+    code, printed = own_checks(project)
+    assert code == 0, printed
+    for right, wrong in (('"python3.13"', '"python3.12"'), ("arm64\n\nOutputs", "x86_64\n\nOutputs")):
+        if right in second:
+            path.write_text(second.replace(right, wrong), encoding="utf-8")
+            assert own_checks(project)[0] == 1
+
+
+def test_own_tests_say_how_to_build_the_layer(own_checks: OwnChecks, bake: Bake, tmp_path: Path) -> None:
+    """After a `git pull` with a new lock, the message is what to do."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(build_layer=True), project)
+    with (project / "app" / "requirements.txt").open("a", encoding="utf-8") as lock:
+        lock.write("# changed\n")
+    code, printed = own_checks(project)
+    assert code == 1
+    assert "package/python is out of date (lock); `make layer` builds it" in printed

@@ -50,15 +50,12 @@ def test_sam_cli(name: str, bake: Bake, tmp_path: Path) -> None:
     """The commands of the README that need no account: sam validate, with lint and without, and sam build."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[name]), project)
-    (project / "package" / "python").mkdir()
-    (project / "package" / "python" / "marker.py").touch()
     for arguments in (["validate"], ["validate", "--lint"], ["build"]):
         result = sam(project, *arguments)
         assert result.returncode == 0, result.stderr
     built = project / ".aws-sam" / "build"
-    for name, member, file in (("ApiFunction", "CodeUri", "main.py"), ("DependenciesLayer", "ContentUri", "python")):
-        uri = resources_in(built)[name]["Properties"][member]
-        assert (built / uri / file).exists()
+    for name, member in (("ApiFunction", "CodeUri"), ("DependenciesLayer", "ContentUri")):
+        assert (built / resources_in(built)[name]["Properties"][member]).exists()
 
 
 def resources_in(folder: Path) -> dict[str, dict[str, dict[str, str]]]:

@@ -14,7 +14,7 @@ TREE = """
     app/request_cycle.py app/requirements.txt app/settings.py
     events/create-item.json events/get-item.json
     package/README.md
-    scripts/build.py scripts/invoke.py scripts/run_uv.py
+    scripts/archive.py scripts/build.py scripts/invoke.py scripts/run_uv.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_main.py tests/test_middleware.py tests/test_project.py
 """.split()

@@ -11,7 +11,12 @@ from pathlib import Path
 
 
 def make_wheel(
-    folder: Path, name: str, tag: str = "py3-none-any", files: dict[str, bytes] | None = None, needs: str = ""
+    folder: Path,
+    name: str,
+    tag: str = "py3-none-any",
+    files: dict[str, bytes] | None = None,
+    needs: str = "",
+    executable: str = "",
 ) -> str:
     """Write a wheel of version 1.0 that may need another package, and return the lines that lock it."""
     requirement = f"Requires-Dist: {needs}\n" if needs else ""
@@ -29,7 +34,9 @@ def make_wheel(
     wheel = folder / f"{name}-1.0-{tag}.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in content.items():
-            archive.writestr(path, data)
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (0o100755 if path == executable else 0o100644) << 16
+            archive.writestr(entry, data)
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
     return locked(name, wheel)
 

@@ -5,6 +5,9 @@ another processor than those of this machine.
 
     python scripts/build.py layer   build package/python from app/requirements.txt (--check only compares)
     python scripts/build.py zip     write dist/function.zip and dist/layer.zip (--output FOLDER)
+    {% if cookiecutter.__sam %}
+    python scripts/build.py sam     write what template.yaml names into .aws-sam/build; `sam build` runs this with make
+    {% endif %}
     python scripts/build.py lock    pin the dependencies of pyproject.toml, with hashes (--upgrade: the newest versions)
     python scripts/build.py venv    make .venv for tests and local runs, from requirements-dev.txt
 """
@@ -19,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -27,16 +29,31 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 if sys.version_info < (3, 10):
     sys.exit("build.py: Python 3.10 or newer is needed, this is {}.{}.".format(*sys.version_info))
 
+{% if cookiecutter.__sam %}
+from archive import copy_code, copy_files, deployable, write_archive
+{% else %}
+from archive import copy_code, deployable, write_archive
+{% endif %}
 from run_uv import PROJECT, BuildError, find_python, uv, venv_python, version_of
+
+WITHOUT_HASH = """{} has no hash: a folder, a workspace member or a repository cannot be locked. \
+Build a wheel, such as `uv build --wheel --out-dir wheels ../libs/shared`, \
+and put `find-links = ["wheels"]` into [tool.uv] in place of its source"""
 
 # The runtime and processor that are deployed, in this one place; tests/test_project.py compares the other files.
 RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
 PYTHON = RUNTIME.removeprefix("python")
+BYTECODE = f".cpython-{PYTHON.replace('.', '')}.pyc"
 # The minor version of Lambda's glibc: Python 3.11 runs on Amazon Linux 2 (2.26), newer on Amazon Linux 2023 (2.34).
 GLIBC = 26 if PYTHON == "3.11" else 34
 
@@ -50,16 +67,26 @@ LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
 LAYER = PROJECT / "package" / "python"
 RECORD = ".layer.json"
+FRAMEWORK = ("fastapi", "starlette", "pydantic", "mangum")
 DIST = PROJECT / "dist"
-# Not in package/, which is uploaded as it is, with whatever a killed build leaves.
+{% if cookiecutter.__sam %}
+SAM_BUILD = PROJECT / ".aws-sam" / "build"
+{% endif %}
 SCRATCH = PROJECT / ".build"
+OLD_LAYER = SCRATCH / "old-layer"  # for the moment in which the new one takes its place
 VENV = PROJECT / ".venv"
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 not done, with the reason on standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    {% if cookiecutter.__sam %}
+    commands = parser.add_subparsers(dest="command", required=True, metavar="layer|zip|sam|lock|venv")
+    layer = SAM_BUILD / "DependenciesLayer"
+    commands.add_parser("sam").add_argument("--layer", type=Path, default=layer, metavar="FOLDER", help="for the layer")
+    {% else %}
     commands = parser.add_subparsers(dest="command", required=True, metavar="layer|zip|lock|venv")
+    {% endif %}
     commands.add_parser("layer").add_argument("--check", action="store_true", help="exit 1 if it is out of date")
     commands.add_parser("zip").add_argument("--output", type=Path, default=DIST, metavar="FOLDER", help="default: dist")
     commands.add_parser("lock").add_argument("--upgrade", action="store_true", help="take the newest versions")
@@ -74,8 +101,13 @@ def main(arguments: list[str]) -> int:
             build_layer(options.check)
         elif options.command == "zip":
             write_archives(options.output)
+        {% if cookiecutter.__sam %}
+        elif options.command == "sam":
+            build_for_sam(options.layer)
+        {% endif %}
         else:
-            make_venv()
+            with scratch_folder():
+                make_venv()
     except (BuildError, OSError) as error:
         print(f"build.py: {error}.", file=sys.stderr)
         return 1
@@ -86,33 +118,40 @@ def main(arguments: list[str]) -> int:
 
 
 def build_layer(check: bool = False) -> None:
+    """Build package/python, unless it is up to date; with `check`, raise BuildError if it is not."""
+    if not check:
+        with scratch_folder() as scratch:
+            update_layer(scratch)
+    elif reason := stale():
+        raise BuildError(f"{reason}: run `python scripts/build.py layer`")
+    else:
+        print("package/ is up to date.")
+
+
+def update_layer(scratch: Path) -> None:
     """Build package/python, unless it is up to date.
 
     The new layer is made in another folder and replaces the old one when it is complete, so a failed or interrupted
-    build leaves the old one as it was. With `check`, nothing is built, and BuildError says what is out of date.
+    build leaves the old one as it was.
     """
-    python = None if check else find_python(PYTHON, VENV)
-    if not (reason := stale(could_compile=python is not None)):
+    python = find_python(PYTHON, VENV)
+    if not stale(could_compile=python is not None):
         print("package/ is up to date.")
         return
-    if check:
-        raise BuildError(f"{reason}: run `python scripts/build.py layer`")
-    with scratch_folder() as scratch:
-        fresh = scratch / "python"
-        print(f"Building package/ for {RUNTIME} on {ARCHITECTURE} ...")
-        install(fresh)
-        prune(fresh)
-        if python:
-            # Without the columns that a traceback underlines, the archive is a tenth smaller.
-            compile_bytecode(python, fresh, "/opt/python", PYTHONNODEBUGRANGES="1")
-        else:
-            print(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long.")
-            print(f"With bytecode: `uv python install {PYTHON}`, then `python scripts/build.py layer`.")
-        report_size(fresh)
-        (fresh / RECORD).write_text(json.dumps(record(fresh, python is not None), indent=2) + "\n", encoding="utf-8")
-        if LAYER.exists():
-            LAYER.rename(scratch / "old")
-        fresh.rename(LAYER)
+    fresh, compiled = scratch / "python", False
+    print(f"Building package/ for {RUNTIME} on {ARCHITECTURE} ...")
+    install(fresh)
+    prune(fresh)
+    if not python:
+        print(f"No Python {PYTHON} was found, so package/ has no bytecode and a cold start takes twice as long.")
+        print(f"With bytecode: `uv python install {PYTHON}`, then `python scripts/build.py layer`.")
+    elif (room := UNZIPPED_LIMIT - size(deployable(fresh)) - size_of_code()) >= 0:
+        # Without the columns that a traceback underlines, the archive is a tenth smaller.
+        compiled = compile_bytecode(python, fresh, "/opt/python", "unchecked-hash", PYTHONNODEBUGRANGES="1")
+        limit_bytecode(fresh, room)
+    report_size(fresh)
+    (fresh / RECORD).write_text(json.dumps(record(fresh, compiled), indent=2) + "\n", encoding="utf-8")
+    replace_layer(fresh)
 
 
 def install(target: Path) -> None:
@@ -125,10 +164,11 @@ def install(target: Path) -> None:
         *("pip", "install", "--python", sys.executable, "--target", target, "--link-mode", "copy", "--require-hashes"),
         *("--python-version", PYTHON, "--only-binary", ":all:", "--python-platform"),
     ]
+    if not (pins := pins_of(LOCK)):
+        raise BuildError("app/requirements.txt names no package: run `python scripts/build.py lock`")
     task = "install app/requirements.txt"
     uv(*command, f"{linux}{max(GLIBC, 28)}", "-r", LOCK, "-r", "pyproject.toml", task=task, target=target)
     # uv knows no glibc between 2.17 and 2.28, and prefers the newest: what Lambda cannot load is installed once more.
-    pins = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for tags in list(target.glob("*.dist-info/WHEEL")):
         needed = re.findall(r"^Tag: .*-manylinux_2_(\d+)_", tags.read_text(encoding="utf-8"), re.MULTILINE)
         if needed and min(map(int, needed)) > GLIBC:
@@ -138,33 +178,74 @@ def install(target: Path) -> None:
 
 
 def prune(layer: Path) -> None:
-    """Remove what Lambda never reads: scripts, type stubs, and the installer's notes, which differ from run to run.
+    """Remove what Lambda never reads: scripts, and the installer's notes, which differ from run to run.
 
-    The rest of *.dist-info stays: packages look up their own version and entry points there.
+    The rest of *.dist-info stays: packages look up their own version and entry points there. Some read their *.pyi.
     """
-    shutil.rmtree(layer / "bin", ignore_errors=True)
-    notes = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
-    for pattern in (".lock", "*.pyi", *(f"*.dist-info/{note}" for note in notes)):
-        for path in layer.rglob(pattern):
+    (layer / ".lock").unlink(missing_ok=True)
+    for path in layer.glob("*.dist-info/*"):
+        if path.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
             path.unlink()
     for cache in list(layer.rglob("__pycache__")):
         shutil.rmtree(cache)
+    if not (layer / "bin" / "__init__.py").is_file():
+        shutil.rmtree(layer / "bin", ignore_errors=True)
+    else:  # a package of that name, with scripts beside its modules
+        for script in (layer / "bin").iterdir():
+            if script.is_file() and not script.suffix:
+                script.unlink()
 
 
-def compile_bytecode(python: Path, folder: Path, on_lambda: str, **environment: str) -> None:
+def compile_bytecode(python: Path, folder: Path, on_lambda: str, invalidation: str, **environment: str) -> bool:
     """Compile every module with the runtime's own Python, so that a cold start does not have to.
 
-    Unchecked-hash bytecode is valid whatever the date of the source. Tracebacks name the files as Lambda has them.
+    Bytecode with a hash is valid whatever the date of the source: "unchecked-hash" loads fastest, and "checked-hash"
+    follows changes that the source gets in the AWS Console. Tracebacks name the files as Lambda has them.
+
+    Return False if Python ended before it had compiled everything; then the folder has no bytecode.
     """
     # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
     environment |= {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command = (python, "-s", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", folder)
-    sys.stdout.flush()
-    code = subprocess.run([*command, "-p", on_lambda, folder], env=environment | {"PYTHONHASHSEED": "0"}).returncode
-    if code == 1:  # some packages carry templates or files of Python 2, which nobody imports
-        print(f"Python {PYTHON} cannot compile the files named above; they are kept without bytecode.")
-    elif code:
-        raise BuildError(f"{python} -m compileall ended with exit code {code}")
+    environment |= {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
+    for workers in ("0", "1"):  # without shared memory, or where a worker dies, one process does it
+        command: list[str | Path] = [python, "-s", "-m", "compileall", "-q", "-j", workers]
+        command += ["--invalidation-mode", invalidation, "-s", folder, "-p", on_lambda, folder]
+        result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace")
+        sources = [path for path in folder.rglob("*.py") if path.is_file()]
+        missing = [path for path in sources if not (path.parent / "__pycache__" / (path.stem + BYTECODE)).is_file()]
+        # Some packages carry templates or files of Python 2, which nobody imports.
+        if all(repr(str(path)) in result.stdout for path in missing):
+            if missing:
+                print(result.stdout.rstrip())
+                print(f"Python {PYTHON} cannot compile the files named above; they are kept without bytecode.")
+            return True
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    reason = (result.stderr.split("\n")[-2:] or [""])[0].strip() or f"exit code {result.returncode}"
+    print(f"{python} could not compile {folder.name}/ ({reason}), so it has no bytecode; the next build tries again.")
+    return False
+
+
+def limit_bytecode(layer: Path, room: int) -> None:
+    """Keep as much bytecode as fits into `room` bytes, and print a line if that is not all.
+
+    What every request needs is worth most, then the modules that are least deep: they are imported first. Tests last.
+    """
+
+    def worth(path: Path) -> tuple[bool, bool, int, int, str]:
+        parts = path.relative_to(layer).parts
+        tests = any(part in ("test", "tests") for part in parts)
+        return parts[0] not in FRAMEWORK, tests, len(parts), path.stat().st_size, path.as_posix()
+
+    compiled, dropped = sorted(layer.rglob(f"__pycache__/*{BYTECODE}"), key=worth), 0
+    for path in compiled:
+        if (length := path.stat().st_size) <= room:
+            room -= length
+        else:
+            path.unlink()
+            dropped += 1
+    if dropped:
+        print(f"{dropped} of {len(compiled)} modules have no bytecode, so that the layer fits into Lambda's limit.")
 
 
 def report_size(layer: Path) -> None:
@@ -180,19 +261,31 @@ def report_size(layer: Path) -> None:
     largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in sizes.most_common(5))
     print(f"package/python: {packages} packages, {unzipped / MIB:.1f} MB of the {UNZIPPED_LIMIT // MIB} MB allowed,")
     print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
-    if unzipped > UNZIPPED_LIMIT:
+    if unzipped + size_of_code() > UNZIPPED_LIMIT:
         raise BuildError(
             f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image"
         )
 
 
-def record(layer: Path, bytecode: bool) -> dict[str, object]:
+def size(files: Iterator[tuple[str, Path]]) -> int:
+    """Return the bytes that files have together."""
+    return sum(path.stat().st_size for _, path in files)
+
+
+def size_of_code() -> int:
+    """Return an upper bound for what app/ has on Lambda: its files, and bytecode at most twice as large as a source."""
+    files = [path for _, path in deployable(APP)]
+    return sum(path.stat().st_size * (3 if path.suffix == ".py" else 1) for path in files)
+
+
+def record(layer: Path, compiled: bool) -> dict[str, object]:
     """Return what a layer was built from and what is in it, as it is kept in the layer itself."""
     files, lock = hashlib.sha256(), hashlib.sha256(LOCK.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-    for name, path in sorted(deployable(layer, bytecode)):
-        files.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
+    for name, path in deployable(layer, BYTECODE if compiled else ""):
+        if name != RECORD:
+            files.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
     built = {"runtime": RUNTIME, "architecture": ARCHITECTURE, "lock": lock, "files": files.hexdigest()}
-    return built | {"bytecode": bytecode}
+    return built | {"bytecode": compiled}
 
 
 def built_from() -> dict[str, object]:
@@ -204,56 +297,101 @@ def built_from() -> dict[str, object]:
         return {}
 
 
-def stale(could_compile: bool) -> str | None:
+def stale(could_compile: bool = False) -> str | None:
     """Return why package/python has to be built again, or None if it is up to date."""
     if not (built := built_from()):
         return "package/python is not built"
-    wanted = record(LAYER, bool(built.get("bytecode"))) | {"bytecode": built.get("bytecode") or could_compile}
+    compiled = bool(built.get("bytecode"))
+    wanted = record(LAYER, compiled) | {"bytecode": compiled or could_compile}
     changed = [name for name, value in wanted.items() if built.get(name) != value]
+    if compiled and size(layer_files()) + size_of_code() > UNZIPPED_LIMIT:  # app/ has grown: less bytecode fits
+        changed.append("size")
     return f"package/python is out of date ({', '.join(changed)})" if changed else None
+
+
+def replace_layer(fresh: Path) -> None:
+    """Put a new layer into the place of package/python; where that fails, the old one is in its place again."""
+    LAYER.parent.mkdir(exist_ok=True)
+    try:
+        if LAYER.exists():
+            move(LAYER, OLD_LAYER)
+        move(fresh, LAYER)
+    except BaseException:
+        restore_layer()
+        raise
+    shutil.rmtree(OLD_LAYER, ignore_errors=True)
+
+
+def restore_layer() -> None:
+    """Put the old layer back if a build ended before the new one was in its place."""
+    if OLD_LAYER.exists() and not LAYER.exists():
+        move(OLD_LAYER, LAYER)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a folder; on Windows a virus scanner may be in the way for a moment."""
+    for pause in (0.1, 0.5, 1):
+        try:
+            source.rename(target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    source.rename(target)
+
+
+def copy_function(scratch: Path) -> Path:
+    """Copy what is deployed of app/ into a new folder, with bytecode, and return it."""
+    code = scratch / "function"
+    copy_code(APP, code, LOCK)
+    if python := find_python(PYTHON, VENV):
+        compile_bytecode(python, code, "/var/task", "checked-hash")
+    if size(deployable(code, BYTECODE)) + size(layer_files()) > UNZIPPED_LIMIT:
+        raise BuildError(f"app/ and package/ have more than the {UNZIPPED_LIMIT // MIB} MB that Lambda takes")
+    return code
 
 
 def write_archives(output: Path = DIST) -> None:
     """Write function.zip from app/ and layer.zip from package/python, which is built first if need be."""
-    build_layer()
-    output.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch:
-        code = scratch / "function"
-        shutil.copytree(APP, code, ignore=shutil.ignore_patterns("__pycache__", ".*", LOCK.name))
-        if python := find_python(PYTHON, VENV):
-            compile_bytecode(python, code, "/var/task")
-        layer = (LAYER, "python/", bool(built_from().get("bytecode")))
-        for name, (folder, prefix, bytecode) in {"function": (code, "", python is not None), "layer": layer}.items():
-            size = write_archive(scratch / f"{name}.zip", sorted(deployable(folder, bytecode)), prefix)
-            (scratch / f"{name}.zip").replace(output / f"{name}.zip")
-            more = "" if size <= UPLOAD_LIMIT else f"; over {UPLOAD_LIMIT // MIB} MB it has to be uploaded through S3"
-            print(f"{output.name}/{name}.zip: {size / MIB:.2f} MB{more}")
+        update_layer(scratch)
+        code = copy_function(scratch)
+        write_zip(output / "function.zip", deployable(code, BYTECODE), scratch)
+        write_zip(output / "layer.zip", layer_files(), scratch, "python/")
 
 
-def write_archive(archive: Path, files: list[tuple[str, Path]], prefix: str) -> int:
-    """Zip files so that equal content gives equal bytes, with fixed dates and modes, and return the size."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
-        for name, path in files:
-            executable = path.suffix == ".so" or path.stat().st_mode & 0o100
-            entry = zipfile.ZipInfo(prefix + name, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, whose modes these are
-            entry.external_attr = (0o100755 if executable else 0o100644) << 16
-            target.writestr(entry, path.read_bytes())
-    return archive.stat().st_size
+{% if cookiecutter.__sam %}
+def build_for_sam(layer: Path) -> None:
+    """Write the folder of the layer and function.zip, which template.yaml names; `sam deploy` refuses if either lacks.
 
-
-def deployable(folder: Path, bytecode: bool) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a folder that are deployed, with their names in the archive.
-
-    Hidden files stay out, and so does what is in a __pycache__, but for bytecode of the runtime where it was compiled.
+    A build that fails leaves neither, and no template of an earlier `sam build`.
     """
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        compiled = bytecode and path.name.endswith(f".cpython-{PYTHON.replace('.', '')}.pyc")
-        if path.is_file() and not hidden and (compiled or path.parent.name != "__pycache__"):
-            yield name.as_posix(), path
+    with scratch_folder() as scratch:
+        shutil.rmtree(layer, ignore_errors=True)
+        for name in ("function.zip", "template.yaml"):
+            (SAM_BUILD / name).unlink(missing_ok=True)
+        update_layer(scratch)
+        code = copy_function(scratch)
+        copy_files(layer_files(), layer / "python")
+        write_zip(SAM_BUILD / "function.zip", deployable(code, BYTECODE), scratch)
+
+
+{% endif %}
+def write_zip(archive: Path, files: Iterator[tuple[str, Path]], scratch: Path, prefix: str = "") -> None:
+    """Write an archive and print its size; until it is complete, it has another name."""
+    fresh = scratch / archive.name
+    length = write_archive(fresh, files, prefix)
+    more = "" if length <= UPLOAD_LIMIT else f"; over {UPLOAD_LIMIT // MIB} MB it has to be uploaded through S3"
+    print(f"{archive.parent.name}/{archive.name}: {length / MIB:.2f} MB{more}")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    part = archive.with_name(archive.name + ".part")
+    shutil.move(fresh, part)  # which may be on another file system
+    part.replace(archive)
+
+
+def layer_files() -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of each file of package/python that is deployed."""
+    bytecode = BYTECODE if built_from().get("bytecode") else ""
+    return ((name, path) for name, path in deployable(LAYER, bytecode) if name != RECORD)
 
 
 def write_locks(upgrade: bool) -> None:
@@ -264,10 +402,30 @@ def write_locks(upgrade: bool) -> None:
     command = ["pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", PYTHON]
     command += ["--python", sys.executable, "--generate-hashes", "--no-annotate", *(["--upgrade"] if upgrade else [])]
     command += ["--custom-compile-command", "python scripts/build.py lock", "--output-file"]
-    lock, task = LOCK.relative_to(PROJECT).as_posix(), "lock the dependencies in pyproject.toml"
-    uv(*command, lock, "--only-binary", ":all:", task=task)
-    uv(*command, DEV_LOCK.name, "--group", "dev", "--constraint", lock, task=task)
-    print(f"Wrote {lock} and {DEV_LOCK.name}.")
+    with scratch_folder() as scratch:
+        fresh = {lock: scratch / lock.name for lock in (LOCK, DEV_LOCK)}
+        for lock in filter(Path.is_file, fresh):  # what they pin stays pinned
+            shutil.copyfile(lock, fresh[lock])
+        layer, dev, task = str(fresh[LOCK]), str(fresh[DEV_LOCK]), "lock the dependencies in pyproject.toml"
+        uv(*command, layer, "--only-binary", ":all:", task=task)
+        check_hashes(fresh[LOCK])
+        uv(*command, dev, "--group", "dev", "--constraint", layer, task=task)
+        check_hashes(fresh[DEV_LOCK])
+        for lock, path in fresh.items():
+            path.replace(lock)
+    print(f"Wrote {LOCK.relative_to(PROJECT).as_posix()} and {DEV_LOCK.name}.")
+
+
+def check_hashes(lock: Path) -> None:
+    """Raise BuildError if a lock has an entry without a hash."""
+    if names := [pin.removeprefix("-e ").split()[0] for pin in pins_of(lock) if "--hash=" not in pin]:
+        raise BuildError(WITHOUT_HASH.format(", ".join(names)))
+
+
+def pins_of(lock: Path) -> list[str]:
+    """Return the entries of a lock, each with its hashes."""
+    lines = "".join(line for line in lock.read_text(encoding="utf-8").splitlines(keepends=True) if line[:1] != "#")
+    return [pin for pin in re.split(r"^(?=\S)", lines, flags=re.MULTILINE) if pin.strip()]
 
 
 def make_venv() -> None:
@@ -282,13 +440,36 @@ def make_venv() -> None:
 
 @contextmanager
 def scratch_folder() -> Generator[Path, None, None]:
-    """Make a folder to build in, on the project's own file system, and delete those that killed builds have left."""
+    """Make a folder to build in, on the project's own file system, once no other build is at work.
+
+    What killed builds have left is put right first.
+    """
     SCRATCH.mkdir(exist_ok=True)
-    for left in SCRATCH.iterdir():
-        if left.stat().st_mtime < time.time() - 3600:  # the others may belong to builds that still run
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    with (SCRATCH / "lock").open("w") as lock:
+        if not locked(lock.fileno()):
+            print("Waiting for another build of this project ...", flush=True)
+            while not locked(lock.fileno()):
+                time.sleep(0.2)
+        restore_layer()
+        for left in SCRATCH.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+
+def locked(file: int) -> bool:
+    """Lock a file for this process, until it ends or closes the file; return False if another process has it."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -76,8 +77,11 @@ def find_python(minor: str, venv: Path) -> Path | None:
     """Return an interpreter of a minor version such as "3.13": the one that runs this, the venv's, pyenv's or uv's."""
     if "{}.{}".format(*sys.version_info) == minor:
         return Path(sys.executable)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    for python in (venv_python(venv), *pyenv.glob(f"{minor}.*/bin/python")):
+    candidates = [venv_python(venv)]
+    with suppress(OSError, RuntimeError):  # a folder of somebody else's, no home
+        pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+        candidates += pyenv.glob(f"{minor}.*/bin/python")
+    for python in candidates:
         if version_of(python) == minor:
             return python
     found = output(*find_uv(), "python", "find", "--no-python-downloads", "--no-project", minor)

@@ -26,28 +26,14 @@ def test_one_runtime_everywhere() -> None:
 
 def test_layer_fits_the_lock() -> None:
     """A layer that is built is that of the lock."""
-    reason = build.stale(could_compile=False)
+    reason = build.stale()
     assert reason in (None, "package/python is not built"), f"{reason}; `make layer` builds it"
-
-
-def test_locks_pin_every_dependency() -> None:
-    """Each package that pyproject.toml asks for is pinned, and each pin has hashes."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    locks = {
-        build.LOCK: project["project"]["dependencies"],
-        build.DEV_LOCK: project["project"]["dependencies"] + project["dependency-groups"]["dev"],
-    }
-    for lock, asked in locks.items():
-        text = lock.read_text(encoding="utf-8")
-        pinned = re.findall(r"^([a-z0-9-]+)==\S+.*\\\n    --hash=sha256:", text, re.MULTILINE)
-        assert {re.split(r"[<>=~]", name)[0] for name in asked} <= set(pinned)
-        assert len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
 
 
 def test_no_dependency_is_hidden_by_a_module_of_ours() -> None:
     """A module in app/ that is called like one of Python or of the layer would be imported in its place."""
     ours = {path.stem for path in (PROJECT / "app").glob("*.py")}
-    pinned = re.findall(r"^([a-z0-9-]+)==", build.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    pinned = re.findall(r"^([\w.-]+)", build.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     assert not ours & ({name.replace("-", "_") for name in pinned} | sys.stdlib_module_names)
 
 
