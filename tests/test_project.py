@@ -93,26 +93,29 @@ def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_deploy_builds_a_missing_layer_first(bake: Bake, tmp_path: Path) -> None:
-    """`make deploy` cannot upload a layer that does not fit the lock: it is built before SAM is called."""
+def test_deploy_builds_first(bake: Bake, tmp_path: Path) -> None:
+    """`make deploy` goes on to `sam deploy` only after a build, which a lock that cannot be installed makes fail."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
     commands = links(tmp_path / "bin", uv=BIN / "uv", python3=PYTHON)
     calls = tmp_path / "calls"
     sam = commands / "sam"
-    sam.write_text(f'#!/bin/sh\ntest -d package/python/fastapi && echo "$1" >> "{calls}"\n', encoding="utf-8")
+    lines = ["#!/bin/sh", f'echo "$1" >> "{calls}"']
+    lines += ['[ "$1" = deploy ] || make build-DependenciesLayer ARTIFACTS_DIR=.aws-sam/build/DependenciesLayer']
+    sam.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sam.chmod(0o755)
     environment = clean_environment(tmp_path, commands)
     deploy = ["make", "deploy"]
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"]
+    assert (project / "package" / "python" / "fastapi").is_dir()
 
     lock = project / "app" / "requirements.txt"
     lock.write_text(lock.read_text().replace("==", "==999.", 1), encoding="utf-8")
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode != 0
-    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"], "SAM was called with a stale layer"
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "build"]
 
 
 def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def compile_bytecode(python: Path, folder: Path, on_lambda: str, invalidation: s
             return True
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
-    reason = (result.stderr.split("\n")[-2:] or [""])[0].strip() or f"exit code {result.returncode}"
+    reason = result.stderr.rstrip().rpartition("\n")[2] or f"exit code {result.returncode}"
     print(f"{python} could not compile {folder.name}/ ({reason}), so it has no bytecode; the next build tries again.")
     return False
 
