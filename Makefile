@@ -1,4 +1,4 @@
-# `make new` writes a project, `make test` checks the template. Both build what they need in .venv.
+# `make new` creates a project, `make test` tests the template. Both install what they need into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,15 +8,15 @@ WORKERS := -n auto --dist worksteal
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
-new: .venv/new ## ask the questions and write a project: make new ARGS="--no-input -o DIR project_name='Orders API'"
+new: .venv/new ## ask the questions and create a project: make new ARGS="--no-input -o DIR project_name='Orders API'"
 	@$(BIN)/cookiecutter . $(ARGS)
 
-test: .venv/test ## run the whole test suite: make test ARGS="-k hooks"
+test: .venv/test ## lint the template and run the tests that are not marked long: make test ARGS="-k hooks"
 	@$(BIN)/ruff check --no-cache
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(WORKERS) $(ARGS)
 
-test-all: .venv/test ## the same, the tests of a project for each pair of answers, and the suites of FastAPI and Starlette
+test-all: .venv/test ## run make test, the tests of a project for each pair of answers, and the test suites of FastAPI and Starlette
 	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md

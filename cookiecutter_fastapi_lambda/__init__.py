@@ -1,4 +1,4 @@
-"""What Cookiecutter loads into its own process: the rules for answers, and the filters that write them into files."""
+"""The Jinja extension that Cookiecutter loads: rules that validate answers, and filters that write them into files."""
 
 import sys
 
@@ -10,7 +10,7 @@ class Template(Extension):
     """Add this version of the template to a Jinja environment: cookiecutter.json names this class in `_extensions`.
 
     `cruft update` renders two versions of the template in one process, from one folder. So the modules are imported
-    anew for each environment, and no bytecode is kept, which Python would believe for a second after a change.
+    again for each environment. No bytecode is written: Python takes it as current if size and second are equal.
     """
 
     def __init__(self, environment: Environment) -> None:

@@ -1,4 +1,4 @@
-"""What a template file finds: filters, and the answers with the words that follow from them."""
+"""Prepare the Jinja environment: add the filters, validate the answers, add the variables derived from them."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ from cookiecutter_fastapi_lambda import filters, prompts, rules
 
 
 def prepare(environment: Environment) -> None:
-    """Add the filters, and let each template find the answers through `Answers`."""
+    """Add the filters, and make `Answers` the context class."""
     environment.filters |= {
         "quoted": filters.quoted,
         "python_quoted": filters.python_quoted,
@@ -26,39 +26,45 @@ def prepare(environment: Environment) -> None:
 
 
 class Answers(Context):
-    """The variables of a template, in which `cookiecutter` is right in every run, or refused.
+    """The context of a template: validates `cookiecutter`, the answers, and adds the derived variables.
 
-    A replay file is rendered without a question, and may have been edited: so this is done when a file is rendered,
-    not while questions are asked.
+    This is done when a file is rendered, not only at the prompts: answers from a replay file, which may have been
+    edited, pass no prompt.
     """
 
     def resolve_or_missing(self, key: str) -> object:
-        """Return a variable; `cookiecutter` with derived words once all questions are answered.
+        """Return a variable; `cookiecutter` with the derived variables once all questions are answered.
 
-        The first template that is rendered then is the name of the project's folder, before the folder is made.
+        The first template rendered then is the name of the project's folder, before the folder is created.
 
         Raises:
-            FailedHookException: an answer cannot be used; the sentences about it are on standard error.
+            FailedHookException: an answer is invalid; the reasons were printed to standard error.
         """
         value = super().resolve_or_missing(key)
         if key != "cookiecutter" or not rules.complete(value):
             return value
-        if found := rules.problems(value):
+        if found := rules.problems(value) + rules.unknown_names(names_on_command_line()):
             print("\n".join(problem.sentence for problem in found), file=sys.stderr)
             names = ", ".join(" and ".join(problem.questions) for problem in found)
             raise FailedHookException(f"Nothing was written, because of {names}.")
-        hold_interrupts()
+        ignore_interrupts()
         return {**value, **rules.derived(value)}
 
 
-def hold_interrupts() -> None:
-    """Ignore Ctrl-C from here to the end of the command, since Cookiecutter would leave half a project.
+def names_on_command_line() -> list[str]:
+    """Return the names of the answers that are arguments of the cookiecutter command."""
+    command = click.get_current_context(silent=True)
+    return list((command and command.params.get("extra_context")) or ())
 
-    Writing the files takes a tenth of a second; the hook, which may take longer, heeds Ctrl-C again.
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C until the end of the command, since Cookiecutter would leave an incomplete project.
+
+    Writing the files takes a tenth of a second. The hook, which may take longer, handles Ctrl-C itself.
     """
     command = click.get_current_context(silent=True)
     if command is None or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return
-    with contextlib.suppress(ValueError):  # not the main thread, which alone hears Ctrl-C
+    with contextlib.suppress(ValueError):  # signal handlers can be set in the main thread only
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         command.call_on_close(lambda: signal.signal(signal.SIGINT, previous))

@@ -1,4 +1,4 @@
-"""Questions that are asked again, while Cookiecutter asks."""
+"""Ask again for invalid answers, while Cookiecutter prompts."""
 
 import inspect
 import sys
@@ -10,10 +10,10 @@ from cookiecutter_fastapi_lambda.rules import CHOICES, Problem, problems
 
 
 def ask_again(answers: dict[str, object]) -> str:
-    """Ask again for each answer that cannot be used, put what is typed among the answers, and return an empty text.
+    """Ask again for each invalid answer, store the new one in `answers`, and return an empty string.
 
-    A number becomes the choice that it stands for. cookiecutter.json has this after its questions. Where nobody is
-    asked, or not at a terminal, what is wrong stays, to be refused with the rest.
+    Replace the number of a choice by the choice. cookiecutter.json applies this filter after each question. Without
+    prompts or without a terminal, invalid answers stay; `Answers` in environment.py rejects them.
     """
     if not is_asking():
         return ""
@@ -30,7 +30,7 @@ def ask_again(answers: dict[str, object]) -> str:
 def is_asking() -> bool:
     """Return True if Cookiecutter is asking questions.
 
-    Nothing else tells: `no_input` is known to the function that asks alone, whichever program has called it.
+    Only Cookiecutter's prompt_for_config has `no_input`, so this reads it from that function's stack frame.
     """
     frame = inspect.currentframe()
     while frame and frame.f_code is not prompt_for_config.__code__:
@@ -39,7 +39,7 @@ def is_asking() -> bool:
 
 
 def ask(answers: dict[str, object], problem: Problem) -> None:
-    """Ask for one of the answers of a problem, and put it among the answers."""
+    """Ask for one of the answers of a problem, and store it in `answers`."""
     question = problem.questions[0]
     if len(problem.questions) > 1:
         question = read_user_choice("the answer to change", [*problem.questions])

@@ -1,4 +1,4 @@
-"""The rules for answers: which can be used alone and together, what may be used instead, and what follows from them."""
+"""Validate answers, one by one and together, suggest valid ones, and derive variables from them."""
 
 import difflib
 import functools
@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeGuard
 
 from slugify import slugify
@@ -33,9 +33,9 @@ WITHOUT_FUNCTION_URL = """
     ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-west-1 cn-northwest-1
     eu-central-2 il-central-1 me-central-1 mx-central-1 us-gov-east-1 us-gov-west-1
 """.split()
-# Where everything is available.
+# A region in which every choice is available.
 ANYWHERE = "us-east-1"
-# With the longest slug this is what fits into the name of a role; those of AWS have at most 14.
+# The longest region code of AWS has 15 characters (us-isof-south-1); leave room for longer ones.
 REGION_LENGTH = 19
 # Where osls 4.3.1, the deployer of serverless.yml, refuses to deploy to: its list of regions has none of these.
 UNKNOWN_TO_OSLS = "eu-isoe-west-1 eusc-de-east-1 us-isob-west-1 us-isof-east-1 us-isof-south-1".split()
@@ -43,11 +43,11 @@ DIRECTIONS = {"central", "east", "north", "northeast", "northwest", "south", "so
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SLUG_LENGTH = (2, 40)
-# A distribution that is called like something it depends on cannot be resolved, and a folder called like a module
-# invites Python to import the folder.
+# uv cannot resolve a package that has the name of one of its dependencies, and Python may import a folder in place
+# of a module of the same name.
 DEPENDENCIES = {"anyio", "fastapi", "mangum", "pydantic", "pytest", "ruff", "starlette", "uvicorn"}
 OUR_FOLDERS = {"app", "events", "package", "python", "tests"}
-# Names that Windows keeps for devices.
+# Names that Windows reserves for devices.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 NAME_LENGTH = 80
@@ -56,8 +56,8 @@ EXAMPLE_LENGTH = 60
 
 QUESTIONS = ("project_name", "project_slug", "description", "aws_region", *CHOICES, "build_layer")
 
-# Answers that are fine alone and not together: the test, the questions, and what to choose instead.
-CLASHES: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str]] = [
+# Answers that are valid alone but not together: the test, the questions, and what to choose instead.
+CONFLICTS: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str]] = [
     (
         lambda answers: (
             answers["deployer"] == "serverless"
@@ -75,7 +75,7 @@ CLASHES: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str
 
 
 class Problem(NamedTuple):
-    """What is wrong with an answer, or with two together: one ASCII sentence, and an answer that would do."""
+    """What is wrong with an answer, or with two together: one ASCII sentence, and a valid answer."""
 
     questions: tuple[str, ...]
     sentence: str
@@ -88,7 +88,7 @@ def complete(answers: object) -> TypeGuard[Mapping[str, object]]:
 
 
 def derived(answers: Mapping[str, object]) -> dict[str, object]:
-    """Return the words that files use beside the answers. They are never stored, so they always fit the answers."""
+    """Return the variables derived from the answers. They are never stored, so they always match the answers."""
     deployer, url = answers["deployer"], answers["api"] == "function_url"
     host = ("lambda-url", "on.aws") if url else ("execute-api", "amazonaws.com")
     return {
@@ -103,9 +103,9 @@ def derived(answers: Mapping[str, object]) -> dict[str, object]:
 
 
 def problems(answers: Mapping[str, object]) -> list[Problem]:
-    """Return what is wrong with the answers, and an empty list when they can be used.
+    """Return what is wrong with the answers; an empty list if they are valid.
 
-    What is not answered yet is not judged.
+    Questions that are not answered yet are skipped.
     """
     alone: dict[str, Callable[[object], Problem | None]] = {
         "project_name": lambda name: text_problem("project_name", name, NAME_LENGTH, "Orders API"),
@@ -119,14 +119,25 @@ def problems(answers: Mapping[str, object]) -> list[Problem]:
     if not any(found):
         found = [
             Problem(pair, f"{' and '.join(f'{name}={answers[name]}' for name in pair)}: {instead}.", ANYWHERE)
-            for clash, pair, instead in CLASHES
-            if all(name in answers for name in pair) and clash(answers)
+            for conflict, pair, instead in CONFLICTS
+            if all(name in answers for name in pair) and conflict(answers)
         ]
     return [problem for problem in found if problem]
 
 
+def unknown_names(given: Iterable[str]) -> list[Problem]:
+    """Return a problem for each name of an answer that is no question; Cookiecutter ignores such an answer."""
+    found = []
+    for name in given:
+        if name not in QUESTIONS and not name.startswith("_"):
+            near = difflib.get_close_matches(name, QUESTIONS, n=1)
+            rule = "is not the name of a question"
+            found.append(Problem((name,), f"{shown(name)} {rule}; for example {shown((near or QUESTIONS)[0])}.", ""))
+    return found
+
+
 def warnings(answers: Mapping[str, object]) -> list[str]:
-    """Return one sentence for each answer that can be used but may not be what was meant."""
+    """Return one sentence for each answer that is valid but may be a mistake."""
     region = answers["aws_region"]
     if region in REGIONS:
         return []
@@ -140,7 +151,7 @@ def refused(question: str, value: object, rule: str, *examples: str) -> Problem:
 
 
 def text_problem(question: str, value: object, longest: int, example: str) -> Problem | None:
-    """Refuse text that some file of the project could not carry unchanged: what is left is any single line."""
+    """Reject text that is not one line of printable characters: some file of the project could not contain it."""
     if not isinstance(value, str) or not value.strip():
         rule = "must not be empty"
     elif value != value.strip():
@@ -165,12 +176,12 @@ def printable(character: str) -> bool:
     """Return True if TOML, YAML, JSON, Markdown and Python source all take this character as it is."""
     if character in "\ufeff\ufffe\uffff" or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
         return False
-    # Marks of writing direction make source code read other than it runs.
+    # Bidirectional control characters can make source code look different from what it does (CVE-2021-42574).
     return unicodedata.bidirectional(character) not in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
 
 
 def usable_slug(name: object) -> str:
-    """Return a slug that can be used for any name: its words, with "api" where they alone cannot be used."""
+    """Return a valid slug for any name: its words, with "api" added if they are not valid alone."""
     _, longest = SLUG_LENGTH
     words = slugify(str(name), max_length=longest, word_boundary=True, save_order=True)
     fewer = slugify(str(name), max_length=longest - len("-api"), word_boundary=True, save_order=True)
@@ -179,7 +190,7 @@ def usable_slug(name: object) -> str:
 
 
 def slug_problem(value: object) -> Problem | None:
-    """Refuse a slug that could not name a folder, a stack and a distribution everywhere."""
+    """Reject a slug that is not valid as the name of a folder, a stack and a Python package."""
     rule = slug_rule(value)
     return refused("project_slug", value, rule, usable_slug(value)) if rule else None
 
@@ -194,12 +205,12 @@ def slug_rule(value: object) -> str | None:
     if value in DEPENDENCIES | OUR_FOLDERS | sys.stdlib_module_names or keyword.iskeyword(value):
         return "must not be a name that Python or this project already uses"
     if value in DEVICES:
-        return "must not be a name that Windows keeps for a device"
+        return "must not be a name that Windows reserves for a device"
     return None
 
 
 def region_problem(value: object) -> Problem | None:
-    """Refuse what cannot be a region's name, and a slip in the name of one that exists."""
+    """Reject what cannot be the code of a region, and misspelt codes of known regions."""
     near = regions_near(value)
     if not isinstance(value, str) or not re.fullmatch(r"[a-z]{2,5}(-[a-z]+)+-[0-9]", value):
         rule = "must be the code of a region, in lower case"
@@ -222,13 +233,13 @@ def regions_near(value: object) -> list[str]:
 
 
 def could_be_new(region: str) -> bool:
-    """Return True for a region that AWS may open next by its name: a known part of the world, a direction, a number."""
+    """Return True if a new region of AWS could have this code: a known area, a direction, a number."""
     area, *_, direction, _ = region.split("-")
     return direction in DIRECTIONS and area in {known.split("-")[0] for known in REGIONS}
 
 
 def choice_problem(question: str, value: object) -> Problem | None:
-    """Refuse a value that is not among the choices."""
+    """Reject a value that is not among the choices."""
     choices = CHOICES[question]
     if value in choices:
         return None
@@ -237,7 +248,7 @@ def choice_problem(question: str, value: object) -> Problem | None:
 
 
 def switch_problem(value: object) -> Problem | None:
-    """Refuse what is neither true nor false; in a replay file it could be anything."""
+    """Reject a value that is not a boolean; a replay file can contain any."""
     return None if isinstance(value, bool) else refused("build_layer", value, "must be true or false", "true")
 
 

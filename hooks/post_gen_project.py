@@ -1,6 +1,7 @@
-"""Build package/ if asked, then print what was created and what to do next.
+"""Build package/ if asked, then print what was created and the next commands.
 
-The project is complete before this runs. Cookiecutter removes it when a hook fails, so this one always succeeds.
+The project is complete before this runs. Cookiecutter deletes the project if a hook fails, so this one always exits
+with 0.
 """
 
 import contextlib
@@ -16,17 +17,16 @@ DEPLOY = {"sam": "sam build && sam deploy --guided", "serverless": "npm ci && np
 LATER = "package/ is not built yet: run `python scripts/build.py layer` in the project, or `make layer`."
 
 
-def building(answers: dict[str, object]) -> bool:
-    """Return True if package/ is to be built now.
+def should_build(answers: dict[str, object]) -> bool:
+    """Return True if package/ is to be built now: the user asked for it, and Cookiecutter runs, not cruft.
 
-    cruft renders the project several times to compare versions, and adds the template's commit to the answers: it gets
-    the files only.
+    cruft renders the project several times to compare versions. It adds `_commit` to the answers.
     """
     return answers["build_layer"] is True and "_commit" not in answers
 
 
-def updating(answers: dict[str, object], project: Path) -> bool:
-    """Return True if cruft compares two versions, each rendered into a temporary folder."""
+def is_cruft_comparison(answers: dict[str, object], project: Path) -> bool:
+    """Return True if cruft renders into a temporary folder to compare versions: then nothing is printed."""
     return "_commit" in answers and project.parent.parent == Path(tempfile.gettempdir()).resolve()
 
 
@@ -34,10 +34,10 @@ def build_layer() -> bool:
     """Run the project's own build.py and return True if it has built package/.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; build.py was told by the terminal too, and has ended.
+        KeyboardInterrupt: Ctrl-C was pressed; the terminal has interrupted build.py too, and it has ended.
     """
     command = [sys.executable, "scripts/build.py", "layer"]
-    # Nothing here asks a question, and the folder is to hold what is rendered and the layer.
+    # No bytecode: the folder has to contain only the rendered files and the layer.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -56,7 +56,7 @@ def build_layer() -> bool:
 
 
 def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
-    """Return the lines that say what was created, what was skipped, and the next three commands."""
+    """Return the lines to print: what was created, what was skipped, and the next three commands."""
     chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "deployer", "api", "aws_region"))
     start = Path(os.environ.get("PWD") or project.parent)
     try:
@@ -74,7 +74,7 @@ def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]
 
 
 def say(line: str) -> None:
-    """Print a line on any console, also on one that is closed or cannot show each letter."""
+    """Print a line, with escapes for non-ASCII characters; ignore a closed standard output."""
     try:
         print(line.encode("ascii", "backslashreplace").decode(), flush=True)
     except (OSError, ValueError):
@@ -84,11 +84,11 @@ def say(line: str) -> None:
 
 
 def main(answers: dict[str, object], warnings: list[str], project: Path) -> None:
-    """Finish a project and print what comes next."""
-    if updating(answers, project):
+    """Build the layer if asked, and print the next commands."""
+    if is_cruft_comparison(answers, project):
         return
     try:
-        built = building(answers) and build_layer()
+        built = should_build(answers) and build_layer()
     except KeyboardInterrupt:
         say(f"Stopped: {answers['project_slug']} is complete, but {LATER}")
         return
@@ -97,7 +97,7 @@ def main(answers: dict[str, object], warnings: list[str], project: Path) -> None
 
 
 if __name__ == "__main__":
-    # Ctrl-C stops the build alone: what else is left to do takes no time.
+    # Ignore Ctrl-C, except during the build of the layer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     main(
         json.loads(r"""{{ cookiecutter | tojson }}"""),

@@ -442,17 +442,18 @@ def test_layer_over_the_limit(project: Path) -> None:
     assert result.returncode == 1
     assert "3.0 MB of the 2 MB allowed" in result.stdout
     assert "Largest: big 3.0" in result.stdout
-    reason = "build.py: Lambda takes 2 MB with the function: drop a dependency, or deploy an image."
+    reason = "build.py: Lambda allows 2 MB with the function: remove a dependency, or use a container image."
     assert result.stderr.splitlines()[-1] == reason
     assert content(project) == before
 
 
 def test_not_a_project(project: Path) -> None:
-    """The script on its own is of no use, and says so."""
+    """Without a lock file, the message names the command that writes it."""
     (project / "app" / "requirements.txt").unlink()
     result = layer(project)
     assert result.returncode == 1
-    assert result.stderr == f"build.py: {project} is not a project to build: it has no app/requirements.txt.\n"
+    missing = project / "app" / "requirements.txt"
+    assert result.stderr == f"build.py: {missing} does not exist; `python scripts/build.py lock` writes it.\n"
 
 
 def test_old_python(project: Path) -> None:

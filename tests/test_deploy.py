@@ -136,7 +136,9 @@ def test_life(project: Callable[..., Project], ministack: Ministack) -> None:
     (life.folder / "template.yaml").write_text(template, encoding="utf-8")
     assert "Nothing to change." in life()
 
-    assert "nothing was deleted; --yes deletes without asking" in life("--delete", code=1)
+    assert "nothing was deleted: the name of the stack was not typed, and --yes was not given" in life(
+        "--delete", code=1
+    )
     assert set(life.stacks()) == {"life", "Artifacts-life"}
     assert "DELETE_COMPLETE Artifacts-life\n" in life("--delete", "--yes")
     assert (life.stacks(), life.buckets()) == ({}, [])
@@ -184,7 +186,7 @@ def test_bucket_of_the_user(project: Callable[..., Project], ministack: Ministac
     """One that is named is used, no other is made, and it is not deleted."""
     named, s3 = project("named"), ministack.client("s3")
     said = named("--bucket", "not-there", code=1)
-    assert "deploy.py: the bucket not-there is not one of account 000000000000 that you may use: " in said
+    assert "deploy.py: the bucket not-there is not in account 000000000000, or you may not use it: " in said
     assert named.stacks() == {}
     s3.create_bucket(Bucket="mine")
     named("--bucket", "mine")
@@ -235,10 +237,9 @@ def test_interrupted(project: Callable[..., Project], ministack: Ministack) -> N
     process.stdout.close()
     assert process.wait(30) == 130
     command = "`aws cloudformation describe-stack-events --stack-name stopped --region us-east-1`"
-    assert rest.endswith(f"CloudFormation goes on with stopped; to follow it: {command}.\ndeploy.py: interrupted.\n"), (
-        rest
-    )
-    busy = "deploy.py: the stack stopped is in CREATE_IN_PROGRESS: an operation is at work; "
+    continues = f"CloudFormation continues with the stack stopped; to follow it: {command}.\n"
+    assert rest.endswith(f"{continues}deploy.py: interrupted.\n"), rest
+    busy = "deploy.py: the stack stopped is in CREATE_IN_PROGRESS: another operation is running; "
     for arguments in ([], ["--delete", "--yes"]):
         assert f"{busy}run this again when it has ended; to follow it: {command}.\n" in stopped(*arguments, code=1)
     cloudformation = ministack.client("cloudformation")
@@ -261,7 +262,7 @@ def test_change_set_that_was_not_executed(project: Callable[..., Project], minis
             TemplateBody="Resources: {Topic: {Type: 'AWS::SNS::Topic'}}",
         )
         assert left.stacks() == {"left": "REVIEW_IN_PROGRESS"}
-        assert "Going on, though the stack left is in REVIEW_IN_PROGRESS: " in left(*arguments)
+        assert "Continuing, although the stack left is in REVIEW_IN_PROGRESS: " in left(*arguments)
     assert left.stacks()["left"] == "CREATE_COMPLETE"
 
 

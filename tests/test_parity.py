@@ -247,9 +247,9 @@ def test_readme_lists_the_deployers(table: dict[tuple[str, str], Facts], bake: B
         own = (project / "README.md").read_text(encoding="utf-8")
         assert said["deploy"].strip("`") in own
         assert said["HTTP front end"] == ", ".join(table[deployer, api]["HTTP front end"][0] for api in APIS)
-        for row in ("another stage", "earlier version"):
+        for row in ("another stage", "roll back"):
             assert all(word in own for word in re.findall("`(.*?)`", said[row])), (deployer, row)
-    same = re.search(r"^All three make the same: (.*?)\.", readme, re.MULTILINE | re.DOTALL)[1]
+    same = re.search(r"^All three deploy the same: (.*?)\.", readme, re.MULTILINE | re.DOTALL)[1]
     features = re.split(r",\s+|\s+and\s+", same)
     assert set(features) == set(FEATURES) - {"alias", "outputs", "trust"}
 

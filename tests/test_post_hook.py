@@ -15,18 +15,18 @@ from tests.test_rules import GOOD
 
 def test_when_to_build() -> None:
     """Only when asked, and not for an update tool, whose answers name the commit they came from."""
-    assert post_gen_project.building(GOOD)
-    assert not post_gen_project.building(GOOD | {"build_layer": False})
-    assert not post_gen_project.building(GOOD | {"_commit": "abc"})
+    assert post_gen_project.should_build(GOOD)
+    assert not post_gen_project.should_build(GOOD | {"build_layer": False})
+    assert not post_gen_project.should_build(GOOD | {"_commit": "abc"})
 
 
 def test_when_to_be_silent(tmp_path: Path) -> None:
     """In a temporary folder of an update tool, and nowhere else."""
     cruft = GOOD | {"_commit": "abc"}
     temporary = Path(tempfile.gettempdir()).resolve() / "tmpabc" / "orders-api"
-    assert post_gen_project.updating(cruft, temporary)
-    assert not post_gen_project.updating(GOOD, temporary)
-    assert not post_gen_project.updating(cruft, tmp_path / "orders-api")
+    assert post_gen_project.is_cruft_comparison(cruft, temporary)
+    assert not post_gen_project.is_cruft_comparison(GOOD, temporary)
+    assert not post_gen_project.is_cruft_comparison(cruft, tmp_path / "orders-api")
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(1)", "x = ", "import os; os.abort()"])

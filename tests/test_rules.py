@@ -31,7 +31,7 @@ ONE_LINE = "must be one line without control characters, not with"
 REGION = "must be the code of a region"
 RUNTIMES = "must be one of python3.13, python3.14, python3.12, python3.11"
 
-DEVICE = "must not be a name that Windows keeps for a device"
+DEVICE = "must not be a name that Windows reserves for a device"
 
 REFUSED = [
     ("project_slug", "orders_api", WORDS, "'orders-api'"),
@@ -156,7 +156,7 @@ def sentences(**answers: object) -> list[str]:
     return [problem.sentence for problem in rules.problems(GOOD | answers)]
 
 
-def test_clashes() -> None:
+def test_conflicts() -> None:
     """Answers that do not go together are refused by both names, with what to choose instead."""
     for region in rules.WITHOUT_FUNCTION_URL:
         assert sentences(api="function_url", aws_region=region) == [
@@ -170,7 +170,7 @@ def test_clashes() -> None:
             "choose sam or zip, or another region."
         ]
         assert sentences(deployer="zip", aws_region=region) == []
-    assert len(rules.CLASHES) == 2, "a new clash needs its text here"
+    assert len(rules.CONFLICTS) == 2, "a new conflict needs its text here"
     for deployer, api in product(rules.CHOICES["deployer"], rules.CHOICES["api"]):
         assert sentences(deployer=deployer, api=api, aws_region=rules.ANYWHERE) == []
 

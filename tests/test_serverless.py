@@ -56,7 +56,7 @@ def test_names_fit(bake: Bake, aws: Aws, tmp_path: Path) -> None:
         assert resources["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
     result = osls(project, aws, "package", "--stage", "a-stage-of-21-letters")
     assert result.returncode == 1
-    sentence = "-api has 66 characters, and Lambda takes 64; choose a shorter --stage, for example dev"
+    sentence = "-api has 66 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
     assert sentence in result.stdout + result.stderr
 
 
@@ -202,7 +202,7 @@ def test_build_that_fails_stops_the_deployment(bake: Bake, aws: Aws, tmp_path: P
     lock.write_text(lock.read_text(encoding="utf-8").replace("==", "==999.", 1), encoding="utf-8")
     result = osls(project, aws, "deploy")
     assert result.returncode == 1
-    assert "build.py could not write the archives; what it said is above" in result.stdout + result.stderr
+    assert "build.py could not write the archives; see its messages above" in result.stdout + result.stderr
     assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
     bare = clean_environment(tmp_path, **aws.environment) | {"PATH": str(links(tmp_path / "bin", node=NODE))}
     command = [NODE, project / "node_modules" / "osls" / "bin" / "serverless.js", "package"]

@@ -116,7 +116,7 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
     git.commit(clone, "the newest version")
     template = clone / "{{cookiecutter.project_slug}}"
     context = json.loads((clone / "cookiecutter.json").read_text(encoding="utf-8"))
-    del context["api"], context["__api_judged"]
+    del context["api"], context["__api_checked"]
     (clone / "cookiecutter.json").write_text(json.dumps(context), encoding="utf-8")
     for path in template.rglob("*"):
         if path.is_file():

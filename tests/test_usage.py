@@ -168,6 +168,15 @@ def test_own_defaults(tmp_path: Path) -> None:
     )
 
 
+def test_misspelt_question(tmp_path: Path) -> None:
+    """Cookiecutter ignores an answer to no question; the template refuses it, with the question that is meant."""
+    result = run(tmp_path, "depoyer=zip", NO_LAYER)
+    assert result.returncode == 1
+    assert result.stderr.startswith("'depoyer' is not the name of a question; for example 'deployer'.\n")
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "output" / "orders-api").exists()
+
+
 def test_git_address_with_checkout(clone: Path, tmp_path: Path) -> None:
     """A tag is what --checkout names, as behind gh:."""
     environment = clean_environment(tmp_path / "home", GIT_CONFIG_GLOBAL="/dev/null")

@@ -1,9 +1,9 @@
-"""Builds what is deployed: `python scripts/build.py layer` fills package/ with the dependencies, for Lambda.
+"""Build the Lambda layer, the deployment archives, the lock files and .venv.
 
-It needs nothing but Python 3.10 or newer. uv does the work (see run_uv.py): it picks wheels for another Python and
-another processor than those of this machine.
+It needs Python 3.10 or newer, and installs uv if uv is missing (see run_uv.py). uv installs wheels for Lambda's
+runtime and architecture on any machine.
 
-    python scripts/build.py layer   build package/python from app/requirements.txt (--check only compares)
+    python scripts/build.py layer   build package/python from app/requirements.txt (--check: exit 1 if it is stale)
     python scripts/build.py zip     write dist/function.zip and dist/layer.zip (--output FOLDER)
     {% if cookiecutter.__sam %}
     python scripts/build.py sam     write what template.yaml names into .aws-sam/build; `sam build` runs this with make
@@ -48,7 +48,7 @@ WITHOUT_HASH = """{} has no hash: a folder, a workspace member or a repository c
 Build a wheel, such as `uv build --wheel --out-dir wheels ../libs/shared`, \
 and put `find-links = ["wheels"]` into [tool.uv] in place of its source"""
 
-# The runtime and processor that are deployed, in this one place; tests/test_project.py compares the other files.
+# The runtime and architecture of the function. tests/test_project.py checks that the other files have the same.
 RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
@@ -78,7 +78,7 @@ VENV = PROJECT / ".venv"
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit code: 0 done, 1 not done, with the reason on standard error."""
+    """Run one command and return its exit code: 0 if it succeeded, 1 if not; print the reason to standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     {% if cookiecutter.__sam %}
     commands = parser.add_subparsers(dest="command", required=True, metavar="layer|zip|sam|lock|venv")
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "lock":
             write_locks(options.upgrade)
         elif not LOCK.is_file():
-            raise BuildError(f"{PROJECT} is not a project to build: it has no app/requirements.txt")
+            raise BuildError(f"{LOCK} does not exist; `python scripts/build.py lock` writes it")
         elif options.command == "layer":
             build_layer(options.check)
         elif options.command == "zip":
@@ -157,7 +157,7 @@ def update_layer(scratch: Path) -> None:
 def install(target: Path) -> None:
     """Install the locked packages into a folder: wheels only, with checked hashes, for the runtime and its processor.
 
-    From pyproject.toml, uv knows which index a package comes from; it stops at a requirement that the lock lacks.
+    uv reads indexes and requirements from pyproject.toml, and fails if a requirement is missing in the lock file.
     """
     linux = {"arm64": "aarch64", "x86_64": "x86_64"}[ARCHITECTURE] + "-manylinux_2_"
     command: list[str | Path] = [
@@ -168,7 +168,7 @@ def install(target: Path) -> None:
         raise BuildError("app/requirements.txt names no package: run `python scripts/build.py lock`")
     task = "install app/requirements.txt"
     uv(*command, f"{linux}{max(GLIBC, 28)}", "-r", LOCK, "-r", "pyproject.toml", task=task, target=target)
-    # uv knows no glibc between 2.17 and 2.28, and prefers the newest: what Lambda cannot load is installed once more.
+    # uv has no platform between glibc 2.17 and 2.28. Reinstall, for 2.17, what needs a newer glibc than Lambda's.
     for tags in list(target.glob("*.dist-info/WHEEL")):
         needed = re.findall(r"^Tag: .*-manylinux_2_(\d+)_", tags.read_text(encoding="utf-8"), re.MULTILINE)
         if needed and min(map(int, needed)) > GLIBC:
@@ -204,7 +204,7 @@ def compile_bytecode(python: Path, folder: Path, on_lambda: str, invalidation: s
 
     Return False if Python ended before it had compiled everything; then the folder has no bytecode.
     """
-    # Variables of Python would change what is compiled and where to; sets are written in the order of their hashes.
+    # PYTHON* variables could change the output and its place. PYTHONHASHSEED=0 gives sets the same order in each build.
     environment |= {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
     for workers in ("0", "1"):  # without shared memory, or where a worker dies, one process does it
@@ -249,7 +249,7 @@ def limit_bytecode(layer: Path, room: int) -> None:
 
 
 def report_size(layer: Path) -> None:
-    """Print how large a layer is, and which packages make it so; raise BuildError if Lambda does not take it."""
+    """Print the size of a layer and its largest packages; raise BuildError if it is over Lambda's limit."""
     files = [path for path in layer.rglob("*") if path.is_file()]
     # The fastest compression is enough for an upper bound, and zlib lets other threads run.
     with ThreadPoolExecutor() as pool:
@@ -263,7 +263,7 @@ def report_size(layer: Path) -> None:
     print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
     if unzipped + size_of_code() > UNZIPPED_LIMIT:
         raise BuildError(
-            f"Lambda takes {UNZIPPED_LIMIT // MIB} MB with the function: drop a dependency, or deploy an image"
+            f"Lambda allows {UNZIPPED_LIMIT // MIB} MB with the function: remove a dependency, or use a container image"
         )
 
 
@@ -279,7 +279,7 @@ def size_of_code() -> int:
 
 
 def record(layer: Path, compiled: bool) -> dict[str, object]:
-    """Return what a layer was built from and what is in it, as it is kept in the layer itself."""
+    """Return what a layer was built from, and a hash of its files; build_layer stores it in the layer."""
     files, lock = hashlib.sha256(), hashlib.sha256(LOCK.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
     for name, path in deployable(layer, BYTECODE if compiled else ""):
         if name != RECORD:
@@ -397,7 +397,7 @@ def layer_files() -> Iterator[tuple[str, Path]]:
 def write_locks(upgrade: bool) -> None:
     """Pin the dependencies of pyproject.toml: app/requirements.txt for the layer, requirements-dev.txt for .venv.
 
-    Both are universal: they hold for the runtime's Python and every newer one, and for each processor and system.
+    Both are universal: valid for the runtime's Python and every newer one, and for every platform.
     """
     command = ["pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", PYTHON]
     command += ["--python", sys.executable, "--generate-hashes", "--no-annotate", *(["--upgrade"] if upgrade else [])]

@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
     try:
         event = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        print(f"invoke.py: {path} is no event in JSON, such as events/get-item.json: {error}", file=sys.stderr)
+        print(f"invoke.py: {path} is not a JSON event, such as events/get-item.json: {error}", file=sys.stderr)
         return 2
     response = load_handler()(event, Context())
     print(response["statusCode"])

@@ -1,6 +1,6 @@
 """Find uv and Python interpreters on this machine, for build.py.
 
-uv is configured as uv is (UV_ variables, uv.toml, [tool.uv], netrc), and what it prints is shown unchanged.
+uv reads its own configuration (UV_* variables, uv.toml, [tool.uv], netrc). Its output is shown unchanged.
 """
 
 import os
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 UV_VENV = PROJECT / ".uv"
 # The first version with all the options that build.py uses.
 LOWEST_UV = (0, 9)
-# pip's settings for where packages come from, and the variables that say the same to uv, which does not read pip's.
+# pip's index, certificate and proxy settings, and the variables that configure the same for uv.
 UV_VARIABLES = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
@@ -31,9 +31,9 @@ class BuildError(Exception):
 
 
 def uv(*arguments: str | Path, task: str, target: Path | None = None) -> None:
-    """Run uv in the project's folder, for a new target folder first with nothing but its cache.
+    """Run uv in the project's folder; for a new target folder, try with uv's cache only (--offline) first.
 
-    Raise BuildError if uv cannot do the task. A line before it names settings of pip that uv was not given.
+    Raise BuildError if uv fails, after printing which settings of pip have no equivalent in uv's configuration.
     """
     command = [*find_uv(), *arguments]
     if target:
@@ -53,7 +53,7 @@ def uv(*arguments: str | Path, task: str, target: Path | None = None) -> None:
 
 @cache
 def find_uv() -> tuple[str | Path, ...]:
-    """Return the command for uv: from PATH, as a module of this Python, or in .uv/, where it is installed if need be.
+    """Return the command for uv: from PATH, as a module of this Python, or in .uv/, where it is installed if missing.
 
     Raise BuildError if it cannot be installed.
     """
@@ -64,7 +64,7 @@ def find_uv() -> tuple[str | Path, ...]:
             return command
     lowest = ".".join(map(str, LOWEST_UV))
     print(f"uv {lowest} or newer was not found; installing it into .uv/ ...", flush=True)
-    # pip's index and certificates hold here, not its settings for where to install: user, target, root, prefix.
+    # Keep pip's index and certificate settings; override its install location: user, target, root, prefix.
     place = ["--no-user", "--target=", f"--root={UV_VENV.anchor}", f"--prefix={UV_VENV}"]
     make_venv: list[str | Path] = [sys.executable, "-m", "venv", "--clear", UV_VENV]
     install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", *place, f"uv>={lowest}"]

@@ -66,7 +66,7 @@ def test_invoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\ncontent-type: application/json" in head
     assert json.loads(body) == {"status": "ok"}
     assert invoke.main(["nowhere.json"]) == 2
-    assert capsys.readouterr().err.startswith("invoke.py: nowhere.json is no event in JSON")
+    assert capsys.readouterr().err.startswith("invoke.py: nowhere.json is not a JSON event")
 {% if cookiecutter.api != "function_url" %}
 
 
