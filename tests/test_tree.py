@@ -14,7 +14,7 @@ TREE = """
     app/settings.py
     events/get-item.json
     package/README.md
-    scripts/archive.py scripts/build.py scripts/invoke.py scripts/run_uv.py
+    scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/run_uv.py scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_items.py tests/test_lambda_handler.py
     tests/test_main.py tests/test_middleware.py tests/test_project.py
 """.split()
