@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+from collections.abc import Mapping
 
 import click
 from cookiecutter.exceptions import FailedHookException
@@ -54,7 +55,8 @@ class Answers(Context):
 def names_on_command_line() -> list[str]:
     """Return the names of the answers that are arguments of the cookiecutter command."""
     command = click.get_current_context(silent=True)
-    return list((command and command.params.get("extra_context")) or ())
+    given = command.params.get("extra_context") if command else None
+    return list(given) if isinstance(given, Mapping) else []  # `sam init` has a text of that name
 
 
 def ignore_interrupts() -> None:

@@ -397,7 +397,7 @@ def test_file_that_does_not_compile(project: Path) -> None:
     result = layer(project)
     assert result.returncode == 0, result.stderr
     assert "template.py" in result.stdout
-    assert "Python 3.13 cannot compile the files named above; they are kept without bytecode." in result.stdout
+    assert "These files are no modules of this Python; they are kept without bytecode." in result.stdout
     package = project / "package" / "python" / "native"
     assert (package / "template.py").exists()
     assert [path.name for path in package.glob("__pycache__/fine.*")] == ["fine.cpython-313.pyc"]
@@ -458,7 +458,7 @@ def test_not_a_project(project: Path) -> None:
 
 def test_old_python(project: Path) -> None:
     """An interpreter that is too old is told so in one sentence: build.py is read by Python 3.9 as well."""
-    for name in ("archive.py", "build.py", "run_uv.py"):
+    for name in ("archive.py", "build.py", "bytecode.py", "run_uv.py", "scratch.py"):
         ast.parse((project / "scripts" / name).read_text(encoding="utf-8"), feature_version=(3, 9))
     code = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path('scripts/build.py', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, encoding="utf-8")

@@ -15,24 +15,14 @@ runtime and architecture on any machine.
 import argparse
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
 import zlib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 if sys.version_info < (3, 10):
     sys.exit("build.py: Python 3.10 or newer is needed, this is {}.{}.".format(*sys.version_info))
@@ -42,7 +32,9 @@ from archive import copy_code, copy_files, deployable, write_archive
 {% else %}
 from archive import copy_code, deployable, write_archive
 {% endif %}
+from bytecode import compile_bytecode, limit_bytecode
 from run_uv import PROJECT, BuildError, find_python, uv, venv_python, version_of
+from scratch import LAYER, replace_layer, scratch_folder
 
 WITHOUT_HASH = """{} has no hash: a folder, a workspace member or a repository cannot be locked. \
 Build a wheel, such as `uv build --wheel --out-dir wheels ../libs/shared`, \
@@ -65,15 +57,11 @@ UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
 APP = PROJECT / "app"
 LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
-LAYER = PROJECT / "package" / "python"
 RECORD = ".layer.json"
-FRAMEWORK = ("fastapi", "starlette", "pydantic", "mangum")
 DIST = PROJECT / "dist"
 {% if cookiecutter.__sam %}
 SAM_BUILD = PROJECT / ".aws-sam" / "build"
 {% endif %}
-SCRATCH = PROJECT / ".build"
-OLD_LAYER = SCRATCH / "old-layer"  # for the moment in which the new one takes its place
 VENV = PROJECT / ".venv"
 
 
@@ -147,8 +135,8 @@ def update_layer(scratch: Path) -> None:
         print(f"With bytecode: `uv python install {PYTHON}`, then `python scripts/build.py layer`.")
     elif (room := UNZIPPED_LIMIT - size(deployable(fresh)) - size_of_code()) >= 0:
         # Without the columns that a traceback underlines, the archive is a tenth smaller.
-        compiled = compile_bytecode(python, fresh, "/opt/python", "unchecked-hash", PYTHONNODEBUGRANGES="1")
-        limit_bytecode(fresh, room)
+        compiled = compile_bytecode(python, fresh, BYTECODE, "/opt/python", "unchecked-hash", PYTHONNODEBUGRANGES="1")
+        limit_bytecode(fresh, BYTECODE, room)
     report_size(fresh)
     (fresh / RECORD).write_text(json.dumps(record(fresh, compiled), indent=2) + "\n", encoding="utf-8")
     replace_layer(fresh)
@@ -194,58 +182,6 @@ def prune(layer: Path) -> None:
         for script in (layer / "bin").iterdir():
             if script.is_file() and not script.suffix:
                 script.unlink()
-
-
-def compile_bytecode(python: Path, folder: Path, on_lambda: str, invalidation: str, **environment: str) -> bool:
-    """Compile every module with the runtime's own Python, so that a cold start does not have to.
-
-    Bytecode with a hash is valid whatever the date of the source: "unchecked-hash" loads fastest, and "checked-hash"
-    follows changes that the source gets in the AWS Console. Tracebacks name the files as Lambda has them.
-
-    Return False if Python ended before it had compiled everything; then the folder has no bytecode.
-    """
-    # PYTHON* variables could change the output and its place. PYTHONHASHSEED=0 gives sets the same order in each build.
-    environment |= {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
-    for workers in ("0", "1"):  # without shared memory, or where a worker dies, one process does it
-        command: list[str | Path] = [python, "-s", "-m", "compileall", "-q", "-j", workers]
-        command += ["--invalidation-mode", invalidation, "-s", folder, "-p", on_lambda, folder]
-        result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace")
-        sources = [path for path in folder.rglob("*.py") if path.is_file()]
-        missing = [path for path in sources if not (path.parent / "__pycache__" / (path.stem + BYTECODE)).is_file()]
-        # Some packages carry templates or files of Python 2, which nobody imports.
-        if all(repr(str(path)) in result.stdout for path in missing):
-            if missing:
-                print(result.stdout.rstrip())
-                print(f"Python {PYTHON} cannot compile the files named above; they are kept without bytecode.")
-            return True
-    for cache in list(folder.rglob("__pycache__")):
-        shutil.rmtree(cache)
-    reason = result.stderr.rstrip().rpartition("\n")[2] or f"exit code {result.returncode}"
-    print(f"{python} could not compile {folder.name}/ ({reason}), so it has no bytecode; the next build tries again.")
-    return False
-
-
-def limit_bytecode(layer: Path, room: int) -> None:
-    """Keep as much bytecode as fits into `room` bytes, and print a line if that is not all.
-
-    What every request needs is worth most, then the modules that are least deep: they are imported first. Tests last.
-    """
-
-    def worth(path: Path) -> tuple[bool, bool, int, int, str]:
-        parts = path.relative_to(layer).parts
-        tests = any(part in ("test", "tests") for part in parts)
-        return parts[0] not in FRAMEWORK, tests, len(parts), path.stat().st_size, path.as_posix()
-
-    compiled, dropped = sorted(layer.rglob(f"__pycache__/*{BYTECODE}"), key=worth), 0
-    for path in compiled:
-        if (length := path.stat().st_size) <= room:
-            room -= length
-        else:
-            path.unlink()
-            dropped += 1
-    if dropped:
-        print(f"{dropped} of {len(compiled)} modules have no bytecode, so that the layer fits into Lambda's limit.")
 
 
 def report_size(layer: Path) -> None:
@@ -309,42 +245,12 @@ def stale(could_compile: bool = False) -> str | None:
     return f"package/python is out of date ({', '.join(changed)})" if changed else None
 
 
-def replace_layer(fresh: Path) -> None:
-    """Put a new layer into the place of package/python; where that fails, the old one is in its place again."""
-    LAYER.parent.mkdir(exist_ok=True)
-    try:
-        if LAYER.exists():
-            move(LAYER, OLD_LAYER)
-        move(fresh, LAYER)
-    except BaseException:
-        restore_layer()
-        raise
-    shutil.rmtree(OLD_LAYER, ignore_errors=True)
-
-
-def restore_layer() -> None:
-    """Put the old layer back if a build ended before the new one was in its place."""
-    if OLD_LAYER.exists() and not LAYER.exists():
-        move(OLD_LAYER, LAYER)
-
-
-def move(source: Path, target: Path) -> None:
-    """Rename a folder; on Windows a virus scanner may be in the way for a moment."""
-    for pause in (0.1, 0.5, 1):
-        try:
-            source.rename(target)
-            return
-        except PermissionError:
-            time.sleep(pause)
-    source.rename(target)
-
-
 def copy_function(scratch: Path) -> Path:
     """Copy what is deployed of app/ into a new folder, with bytecode, and return it."""
     code = scratch / "function"
     copy_code(APP, code, LOCK)
     if python := find_python(PYTHON, VENV):
-        compile_bytecode(python, code, "/var/task", "checked-hash")
+        compile_bytecode(python, code, BYTECODE, "/var/task", "checked-hash")
     if size(deployable(code, BYTECODE)) + size(layer_files()) > UNZIPPED_LIMIT:
         raise BuildError(f"app/ and package/ have more than the {UNZIPPED_LIMIT // MIB} MB that Lambda takes")
     return code
@@ -436,40 +342,6 @@ def make_venv() -> None:
         uv("venv", "--quiet", "--clear", "--python", python, VENV, task=f"make .venv with Python {PYTHON}")
     sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml")
     uv(*sync, "--group", "dev", task="install requirements-dev.txt")
-
-
-@contextmanager
-def scratch_folder() -> Generator[Path, None, None]:
-    """Make a folder to build in, on the project's own file system, once no other build is at work.
-
-    What killed builds have left is put right first.
-    """
-    SCRATCH.mkdir(exist_ok=True)
-    with (SCRATCH / "lock").open("w") as lock:
-        if not locked(lock.fileno()):
-            print("Waiting for another build of this project ...", flush=True)
-            while not locked(lock.fileno()):
-                time.sleep(0.2)
-        restore_layer()
-        for left in SCRATCH.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=SCRATCH, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-
-
-def locked(file: int) -> bool:
-    """Lock a file for this process, until it ends or closes the file; return False if another process has it."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
 
 
 if __name__ == "__main__":
