@@ -23,7 +23,7 @@ with contextlib.chdir(PROJECT / "app"):
     from lambda_handler import LambdaHandler
 
 Call = Callable[..., tuple[int, Any]]
-DOMAIN = "a1b2c3d4e5.{{ "execute-api.us-east-1.amazonaws.com" if cookiecutter.api == "rest_api" else cookiecutter.__domain }}"
+DOMAIN = "a1b2c3d4e5.{{ cookiecutter.__domain }}"
 
 
 @pytest.fixture(autouse=True)

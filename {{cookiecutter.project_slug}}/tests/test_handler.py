@@ -29,7 +29,7 @@ def refuse_connections(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         # On Windows the event loop is connected to itself.
         if sys._getframe(1).f_code.co_name != "_fallback_socketpair":
-            raise ConnectionRefusedError(f"the import of main opens a connection: {event} {arguments[-5:]}")
+            raise ConnectionRefusedError(f"the import of main opens a connection: {event}")
 
 sys.addaudithook(refuse_connections)
 sys.path[:0] = sys.argv[1:]
