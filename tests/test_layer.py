@@ -85,6 +85,16 @@ def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
     assert build(project, "layer").returncode == 0
     assert (project / "package" / "python" / "fastapi" / "routing.py").exists()
 
+    settings = project / "pyproject.toml"
+    asked = settings.read_text(encoding="utf-8")
+    settings.write_text(
+        asked.replace("dependencies = [", 'dependencies = [\n    "email-validator[x]",', 1), encoding="utf-8"
+    )
+    assert "out of date (dependencies)" in build(project, "layer", "--check").stderr
+    assert build(project, "layer").returncode == 1, "a dependency that is not locked must not be left out"
+    settings.write_text(asked.replace("line-length = 120", "line-length = 100"), encoding="utf-8")
+    assert build(project, "layer", "--check").returncode == 0, "other settings do not make the layer stale"
+
     script = project / "scripts" / "build.py"
     script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
     assert "out of date (runtime, files)" in build(project, "layer", "--check").stderr

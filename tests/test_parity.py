@@ -222,7 +222,7 @@ def test_what_everything_should_be(table: dict[tuple[str, str], Facts]) -> None:
             (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
         ]
         assert (facts["handler"], facts["log retention"], facts["tracing"]) == ("main.handler", 30, "Active")
-        assert facts["environment"] == {"ALLOWED_ORIGINS": "", "DOCS": "on"}
+        assert facts["environment"] == {"ALLOWED_ORIGINS": "", "DOCS": "on", "PUBLIC_URL": ""}
         assert (
             facts["HTTP front end"]
             == {

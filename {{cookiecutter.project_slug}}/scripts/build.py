@@ -220,8 +220,12 @@ def record(layer: Path, compiled: bool) -> dict[str, object]:
     for name, path in deployable(layer, BYTECODE if compiled else ""):
         if name != RECORD:
             files.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
-    built = {"runtime": RUNTIME, "architecture": ARCHITECTURE, "lock": lock, "files": files.hexdigest()}
-    return built | {"bytecode": compiled}
+    # Dependencies that are not locked yet make the next build, and with it the deployment, fail.
+    project = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    asked = re.search(r"^dependencies\s*=\s*\[.*?\]\s*$", project, re.MULTILINE | re.DOTALL)
+    dependencies = hashlib.sha256(asked[0].encode() if asked else b"").hexdigest()
+    built = {"runtime": RUNTIME, "architecture": ARCHITECTURE, "dependencies": dependencies, "lock": lock}
+    return {**built, "files": files.hexdigest(), "bytecode": compiled}
 
 
 def built_from() -> dict[str, object]:
