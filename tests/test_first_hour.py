@@ -125,8 +125,6 @@ class Project:
         self.folder = folder
         commands = links(home / "bin", uv=BIN / "uv", python3=PYTHON)
         self.environment = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never")
-        # It does not know extras, capitals and spaces yet.
-        self.environment["PYTEST_ADDOPTS"] = "--deselect tests/test_project.py::test_locks_pin_every_dependency"
 
     def run(self, *command: str | Path, code: int = 0) -> str:
         """Run a command, and return what it prints on both streams."""
