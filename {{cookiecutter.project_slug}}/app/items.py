@@ -60,7 +60,7 @@ Stored = Annotated[Items, Depends(get_items)]
 
 
 # With a return type FastAPI knows what to send, which is several times faster than inspecting the value.
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses={400: {"model": Error, "description": "The body is not UTF-8"}})
 async def create_item(new: NewItem, items: Stored, request: Request, response: Response) -> Item:
     """Create an item; the header Location has its path."""
     item = await items.add(new)
