@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         print(f"invoke.py: {path} is no event in JSON, such as events/get-item.json: {error}", file=sys.stderr)
         return 2
     sys.path.insert(0, str(PROJECT / "app"))
-    sys.dont_write_bytecode = True  # nothing is to be left in app/
+    sys.dont_write_bytecode = True  # app/ is deployed as it is
     from main import handler
 
     response = handler(event, Context())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-# Nothing is to be left in app/.
+# app/ is deployed as it is, so the tests must not write bytecode there.
 sys.dont_write_bytecode = True
 
 import main  # noqa: E402
