@@ -63,7 +63,8 @@ def lock(project: Path, text: str) -> None:
 def settings(project: Path) -> dict[str, str]:
     """Return variables that make the folder of wheels the only place where packages come from."""
     pip = {name: "" for name in os.environ if name.startswith("PIP_")} | {"PIP_CONFIG_FILE": os.devnull}
-    return pip | {"UV_CONFIG_FILE": str(project.parent / "uv.toml")}
+    # uv breaks lines at the width that pytest-xdist gives its workers.
+    return pip | {"UV_CONFIG_FILE": str(project.parent / "uv.toml"), "COLUMNS": "500"}
 
 
 def layer(project: Path, **environment: str) -> subprocess.CompletedProcess[str]:

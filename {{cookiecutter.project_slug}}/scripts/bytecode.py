@@ -15,7 +15,7 @@ def compile_bytecode(
     """Compile every module with the runtime's own Python, so that a cold start does not have to.
 
     Bytecode with a hash is valid whatever the date of the source: "unchecked-hash" loads fastest, and "checked-hash"
-    follows changes that the source gets in the AWS Console. Tracebacks name the files as Lambda has them.
+    follows changes of the source on Lambda. Tracebacks name the files as Lambda has them.
 
     Return False if Python ended before it had compiled everything; then the folder has no bytecode.
     """
