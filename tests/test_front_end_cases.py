@@ -175,7 +175,7 @@ def run(project: Path, code: str, **environment: str) -> subprocess.CompletedPro
 def test_log_without_lambda(project: Path) -> None:
     """`make run` and `make invoke` show what one's own code logs, with level and name."""
     code = "import main, logging; logging.getLogger('items').info('seen')"
-    assert run(project, code).stderr == "INFO items: seen\n"
+    assert run(project, code).stderr == "INFO: items: seen\n"
 
 
 PYDANTIC_1 = {

@@ -78,7 +78,7 @@ def test_one_template(bake: Bake) -> None:
         assert [line for line in lines[1] if line not in lines[0]] == [
             "CodeUri: dist/function.zip",
             "ContentUri: dist/layer.zip",
-            "Description: The function, for `aws logs` and `aws lambda`",
+            "Description: Name of the function, for `aws logs` and `aws lambda`",
         ]
 
 
