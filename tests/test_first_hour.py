@@ -224,8 +224,8 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     project.change(template, '    Default: ""\n', f"    Default: {ORIGIN}\n")
     project.change(
         template,
-        "    Properties:\n      CodeUri",
-        "    Properties:\n      Policies: [AmazonSSMReadOnlyAccess]\n      CodeUri",
+        "      Handler: main.handler\n",
+        "      Handler: main.handler\n      Policies: [AmazonSSMReadOnlyAccess]\n",
     )
     assert "write the statement into ApiRole, not into ApiFunction" in project.test("permissions", code=1)
     project.change(template, "      Policies: [AmazonSSMReadOnlyAccess]\n", "")

@@ -329,7 +329,7 @@ def test_bytecode_gets_what_packages_leave(small: Path) -> None:
     assert not list(layer.rglob("*.pyc"))
     assert build(small, "layer", "--check").returncode == 0
     (small / "app" / "data.bin").write_bytes(bytes(length + 1))
-    assert "Lambda takes" in build_small(small).stderr
+    assert "Lambda allows" in build_small(small).stderr
 
 
 @pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if interpreter(runtime)])

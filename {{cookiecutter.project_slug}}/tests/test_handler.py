@@ -49,8 +49,8 @@ def test_start_as_lambda_starts() -> None:
     """The handler can be imported with nothing but app/ and the layer, from app/, without writing or a connection."""
     here = f"python{sys.version_info.major}.{sys.version_info.minor}", platform.machine().replace("aarch", "arm")
     # A layer for another machine cannot be imported; invoke.py lets .venv stand in for it.
-    usable = platform.libc_ver()[0] == "glibc" and here == (build.RUNTIME, build.ARCHITECTURE) and scratch.LAYER.is_dir()
-    paths = [str(PROJECT / "scripts"), *([str(scratch.LAYER)] if usable else [])]
+    fits = platform.libc_ver()[0] == "glibc" and here == (build.RUNTIME, build.ARCHITECTURE)
+    paths = [str(PROJECT / "scripts"), *([str(scratch.LAYER)] if fits and scratch.LAYER.is_dir() else [])]
     command = [sys.executable, "-I", "-B", "-c", START, *paths]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     assert result.returncode == 0, result.stderr
