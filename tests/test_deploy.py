@@ -272,7 +272,7 @@ def test_errors(project: Callable[..., Project]) -> None:
     for arguments, environment, sentence in (
         (["Doc=off"], {}, "'Doc=off': write NAME=VALUE with a parameter of template.yaml (AllowedOrigins, Docs, Log"),
         (["Docs=perhaps"], {}, "Parameter 'Docs'"),
-        (["--name", "a b"], {}, "failed to satisfy constraint"),
+        (["--name", "a b"], {}, "--name 'a b': the name of a stack is a letter, then letters, digits and hyphens"),
         ([], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "`aws sso login` gives credentials"),
         ([], {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "Could not connect to the endpoint URL"),
         ([], {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),

@@ -165,7 +165,7 @@ class Project:
         self.change("app/main.py", "from fastapi import FastAPI\n", "from fastapi import FastAPI\n" + STATIC)
         self.change("app/main.py", "import gc\n", "from contextlib import asynccontextmanager\nimport gc\n" + GENERATOR)
         self.change("app/main.py", "\napp = FastAPI(\n", f"{LIFESPAN}\napp = FastAPI(\n    lifespan=lifespan,\n")
-        self.change("app/settings.py", "\nimport os\n", '\nimport os\n\nCURRENCY = os.environ.get("CURRENCY", "EUR")\n')
+        self.change("app/settings.py", "\nDOCS =", '\nCURRENCY = os.environ.get("CURRENCY", "EUR")\nDOCS =')
 
     def unpacked(self) -> tuple[Path, Path]:
         """Return the folders that the archives in dist/ make on Lambda: of the function, and of the layer."""

@@ -78,7 +78,7 @@ def test_parameters_and_fallbacks(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     made = template(project)
     variables = made["Resources"]["ApiLambdaFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off"}
+    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off", "PUBLIC_URL": ""}
     assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
     assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/dev/")
 
@@ -107,7 +107,8 @@ def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
         with zipfile.ZipFile(archive) as target:
             names[archive.stem] = target.namelist()
             target.extractall(tmp_path / archive.stem)
-    modules = ["gateway", "items", "main", "middleware", "settings"]
+    modules = sorted(path.stem for path in (project / "app").glob("*.py"))
+    assert {"items", "lambda_handler", "main"} <= set(modules)
     compiled = [f"__pycache__/{module}.cpython-313.pyc" for module in modules]
     assert names["function"] == sorted([*compiled, *(f"{module}.py" for module in modules)])
     assert all(name.startswith("python/") for name in names["layer"])

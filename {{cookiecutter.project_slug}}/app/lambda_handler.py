@@ -23,6 +23,37 @@ logger = logging.getLogger(__name__)
 WARMUP_EVENTS: tuple[Event, ...] = ({"warmup": True}, {"source": "serverless-plugin-warmup"})
 
 
+class Lifespan(LifespanCycle):
+    """Mangum's cycle of a lifespan, which raises what the application raises."""
+
+    async def run(self) -> None:
+        """Call the application, which may not know lifespans: ASGI lets it raise an exception before it receives."""
+        try:
+            await self.app(
+                {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.lifespan_state},
+                self.receive,
+                self.send,
+            )
+        except BaseException as error:
+            starlette = isinstance(self.app, Starlette) or isinstance(getattr(self.app, "app", None), Starlette)
+            if self.state is LifespanCycleState.CONNECTING and not starlette:
+                logger.info("The application has no lifespan: %r", error)
+            elif self.state is LifespanCycleState.SHUTDOWN:
+                logger.exception("The application failed at the end of its lifespan")
+            else:
+                self.exception, self.state = error, LifespanCycleState.FAILED
+        finally:
+            self.startup_event.set()
+            self.shutdown_event.set()
+
+    async def startup(self) -> None:
+        """Start the application; raise what it has raised, with its traceback."""
+        with suppress(Exception):
+            await super().startup()
+        if self.exception:
+            raise self.exception
+
+
 class LambdaHandler:
     """A function for Lambda: called with an event and a context, it returns the response of an application.
 
@@ -59,7 +90,7 @@ class LambdaHandler:
         scope["state"] = dict(self.start().lifespan_state)
         return write_response(RequestCycle(scope, body)(self.app), adapter, scope)
 
-    def start(self) -> "Lifespan":
+    def start(self) -> Lifespan:
         """Make the loop current and enter the application's lifespan, unless it has been; return the lifespan.
 
         Mangum alone enters the lifespan with every request, which opens and closes connection pools each time.
@@ -83,37 +114,6 @@ class LambdaHandler:
         if self.lifespan and not self.loop.is_closed():
             self.lifespan.__exit__(None, None, None)
         self.loop.close()
-
-
-class Lifespan(LifespanCycle):
-    """Mangum's cycle of a lifespan, which raises what the application raises."""
-
-    async def run(self) -> None:
-        """Call the application, which may not know lifespans: ASGI lets it raise an exception before it receives."""
-        try:
-            await self.app(
-                {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.lifespan_state},
-                self.receive,
-                self.send,
-            )
-        except BaseException as error:
-            starlette = isinstance(self.app, Starlette) or isinstance(getattr(self.app, "app", None), Starlette)
-            if self.state is LifespanCycleState.CONNECTING and not starlette:
-                logger.info("The application has no lifespan: %r", error)
-            elif self.state is LifespanCycleState.SHUTDOWN:
-                logger.exception("The application failed at the end of its lifespan")
-            else:
-                self.exception, self.state = error, LifespanCycleState.FAILED
-        finally:
-            self.startup_event.set()
-            self.shutdown_event.set()
-
-    async def startup(self) -> None:
-        """Start the application; raise what it has raised, with its traceback."""
-        with suppress(Exception):
-            await super().startup()
-        if self.exception:
-            raise self.exception
 
 
 def complete_routes(app: Any) -> None:
