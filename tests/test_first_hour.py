@@ -290,9 +290,9 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     # A later version of the template, also of what is no longer there.
     git.commit(project.folder, "mine")
     rendered = clone / "{{cookiecutter.project_slug}}"
-    change(rendered / "app" / "middleware.py", "Add the middleware to", "Add all middleware to")
+    change(rendered / "app" / "middleware.py", "Put the middleware around", "Put each middleware around")
     change(rendered / "app" / "items.py", "One item.", "One item of many.")
-    change(rendered / "README.md", "## Day by day", "## Each day")
+    change(rendered / "README.md", "## Commands", "## Every-day commands")
     git.commit(clone, "second version")
     git(project.folder, "cruft", "update", "--skip-apply-ask")
     changed = {line[3:] for line in git(project.folder, "git", "status", "--porcelain").splitlines()}

@@ -19,6 +19,9 @@ from request_cycle import RequestCycle
 logging.getLogger("mangum.lifespan").setLevel(logging.WARNING)  # it logs four lines about each start that succeeds
 logger = logging.getLogger(__name__)
 
+# What reading an event raises if it lacks something.
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+
 # They keep an execution environment warm. The second one is that of the plugin serverless-plugin-warmup.
 WARMUP_EVENTS: tuple[Event, ...] = ({"warmup": True}, {"source": "serverless-plugin-warmup"})
 
@@ -84,7 +87,7 @@ class LambdaHandler:
         adapter = choose_adapter(event)
         try:
             scope, body = read_scope(event, context), read_body(event)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except UNREADABLE:
             logger.exception("The event lacks what a front end sends; it was answered with status 400")
             return write_response(error_response(400, context), adapter, {"method": "GET", "aws.context": context})
         scope["state"] = dict(self.start().lifespan_state)

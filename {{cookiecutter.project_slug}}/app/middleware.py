@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import settings
 
 REQUEST_ID = "x-request-id"
+ERRORS = (Exception, CancelledError, SystemExit, BaseExceptionGroup)
 
 
 def add_middleware(app: Starlette) -> None:
@@ -94,7 +95,7 @@ class UnhandledErrors:
 
         try:
             await self.app(scope, receive, note_start)
-        except (Exception, CancelledError, SystemExit, BaseExceptionGroup):
+        except ERRORS:
             if scope["type"] == "http" and not response_started:
                 await error_response(scope)(scope, receive, send)
             raise
