@@ -62,13 +62,13 @@ def test_client(bridge: Bridge) -> None:
 def test_schemathesis(bridge: Bridge) -> None:
     """What the application's own schema allows, and what it does not: no crash, no undocumented answer."""
     command = [BIN / "schemathesis", "run", f"{bridge.url}/openapi.json", "--url", bridge.url, "--no-color"]
-    options = ["--max-examples", "40", "--seed", "1", "--generation-database", "none", "--workers", "1"]
+    options = ["--max-examples", "20", "--seed", "1", "--generation-database", "none", "--workers", "1"]
     # Starlette's `Allow` has the methods of the first route of a path only.
     options += ["--exclude-checks", "allow_header_conformance", "--phases", "examples,coverage,fuzzing"]
     result = subprocess.run([*command, *options], capture_output=True, encoding="utf-8", cwd="/tmp")  # noqa: S108
     assert result.returncode == 0, result.stdout[-4000:]
     generated = re.search(r"(\d+) generated", result.stdout)
-    assert generated and int(generated[1]) >= 100, result.stdout[-2000:]
+    assert generated and int(generated[1]) >= 50, result.stdout[-2000:]
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def rendered_by_filters(text: str) -> None:
     assert "<script" not in MarkdownIt().render(made["markdown"])
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS)
 def test_functions(answers: dict[str, object]) -> None:
     """Through the functions: refused by name with an example that can be used, or every filter keeps the text."""
@@ -110,7 +110,7 @@ def test_functions(answers: dict[str, object]) -> None:
             rendered_by_filters(str(text))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS.filter(lambda answers: not rules.problems(answers)))
 def test_bakes(bake: Bake, answers: dict[str, object]) -> None:
     """Through Cookiecutter: every file parses, and the texts are what was answered."""
