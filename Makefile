@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# A worker for each processor; one that has nothing left takes tests from another.
-WORKERS := -n auto --dist worksteal
+# One worker more than processors, since tests often wait for a process. One that has nothing left takes tests over.
+WORKERS = -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist worksteal
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
