@@ -19,6 +19,7 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 from tests.aws import Aws
 from tests.machine import CI, RUNTIMES, UV, interpreter
 from tests.ministack import Ministack
+from tests.serverless import copy, osls
 
 # Cookiecutter renders whatever lies in the template folder, so nothing may be left there or in hooks/.
 sys.dont_write_bytecode = True
@@ -37,6 +38,7 @@ QUESTIONS = [name for name in CONTEXT if not name.startswith("_")]
 
 Bake = Callable[..., Path]
 Venv = Callable[[Path, Path], Path]
+Package = Callable[..., tuple[Path, str]]
 
 NAMED: dict[str, dict[str, object]] = {
     "default": {},
@@ -120,12 +122,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     everything = metafunc.config.getoption("--all-projects")
     if "tested_variant" in metafunc.fixturenames:
         # Each runtime, front end and deployer; the others differ in the infrastructure, which these tests do not run.
-        few = ["default", "python3.14", "python3.12-x86", "python3.11-x86", "rest_api", "serverless-function_url"]
-        few += ["zip-rest_api", "longest", "hostile"]
+        # test_make runs those of the default project.
+        few = ["python3.12-x86", "python3.11-x86", "serverless-function_url", "zip-rest_api", "hostile"]
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")
-        few = [name for name in names if not name.startswith("python") or "cn-north-1" in name]
+        few = ["serverless", "serverless-rest_api", "serverless-function_url", "longest-serverless"]
+        few += [name for name in names if "cn-north-1" in name and "hostile" in name][:1]
         metafunc.parametrize("packaged_variant", names if everything else few)
 
 
@@ -145,7 +148,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bake(cookies_session: object, shared: Path) -> Bake:
     """Return a function that renders the template and returns the project; equal answers share one project.
 
-    Values are taken as if typed at the prompts: they are not rendered themselves. The layer is not built unless asked.
+    Values are taken as if typed at the prompts: they are not rendered themselves. The layer is not built unless asked;
+    it is built once for each runtime and architecture, by the hook, and copied into other projects.
     """
 
     def bake(**answers: object) -> Path:
@@ -157,6 +161,12 @@ def bake(cookies_session: object, shared: Path) -> Bake:
         target.parent.mkdir(exist_ok=True)
         with FileLock(f"{target}.lock"):
             if not target.exists():
+                layer = {name: answers[name] for name in ("runtime", "architecture", "build_layer") if name in answers}
+                if answers["build_layer"] and answers != layer:
+                    shutil.copytree(bake(**answers | {"build_layer": False}).parent, target)
+                    (project,) = target.iterdir()
+                    shutil.copytree(bake(**layer) / "package", project / "package", dirs_exist_ok=True)
+                    return project
                 result = cookies_session.bake(extra_context=answers)
                 assert result.exception is None, result.exception
                 assert result.exit_code == 0
@@ -219,6 +229,24 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """Start what stands in for AWS, once for all tests."""
     with Aws(tmp_path_factory.mktemp("aws") / "log") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def package(bake: Bake, aws_server: Aws, shared: Path) -> Package:
+    """Return a function that runs `osls package` in the project with some answers; equal answers are packaged once."""
+
+    def package(**answers: object) -> tuple[Path, str]:
+        target = shared / "packaged" / bake(**answers).parent.name
+        target.parent.mkdir(exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not (target / "printed").exists():
+                project = copy(bake(**answers, build_layer=True), target / "project")
+                result = osls(project, aws_server, "package")
+                assert result.returncode == 0, result.stderr + result.stdout
+                (target / "printed").write_text(result.stdout + result.stderr, encoding="utf-8")
+        return target / "project", (target / "printed").read_text(encoding="utf-8")
+
+    return package
 
 
 @pytest.fixture

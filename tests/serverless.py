@@ -46,6 +46,7 @@ def osls(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProces
     if not commands.exists():
         with_node(commands)
     variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **aws.environment)
+    variables["NODE_COMPILE_CACHE"] = str(CACHE / "node")
     variables["SLS_AWS_MONITORING_FREQUENCY"] = "100"  # milliseconds between looks at a stack
     return subprocess.run(
         [project / "node_modules" / ".bin" / "osls", *arguments],

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.aws import Aws
-from tests.conftest import CONTEXT, ROOT, Bake
+from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, Package
 from tests.sam import translate
-from tests.serverless import copy, osls, state, template
+from tests.serverless import state, template
 
 APIS = CONTEXT["api"]
 DEPLOYERS = CONTEXT["deployer"]
@@ -171,17 +170,15 @@ def rest_api_facts(resources: dict[str, Any], traced: bool | None) -> tuple[Any,
 
 
 @pytest.fixture(scope="module")
-def table(bake: Bake, aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Facts]:
+def table(bake: Bake, package: Package) -> dict[tuple[str, str], Facts]:
     """Return the facts by deployer and HTTP front end."""
     facts = {}
     for api in APIS:
         for deployer in ("sam", "zip"):
-            made = translate(bake(deployer=deployer, api=api) / "template.yaml", "us-east-1")
+            answers = VARIANTS[f"serverless-{api}".removesuffix("-http_api")] | {"deployer": deployer}
+            made = translate(bake(**answers) / "template.yaml", "us-east-1")
             facts[deployer, api] = template_facts(made, api, None)
-        aws_server.reset()
-        project = copy(bake(deployer="serverless", api=api, build_layer=True), tmp_path_factory.mktemp(api) / "project")
-        result = osls(project, aws_server, "package")
-        assert result.returncode == 0, result.stderr
+        project, _ = package(**VARIANTS[f"serverless-{api}".removesuffix("-http_api")])
         # osls turns on the tracing of a REST API by a call after the deployment (test_serverless.py sees it do so).
         traced = state(project)["service"]["provider"]["tracing"].get("apiGateway")
         facts["serverless", api] = template_facts(template(project), api, traced)

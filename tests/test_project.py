@@ -60,9 +60,10 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
 
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     assert re.search(r"\d+ passed", make("test"))
-    assert "All checks passed" in make("lint")
-    make("format")
-    make("lock")
+    if machine is from_pyenv:
+        assert "All checks passed" in make("lint")
+        make("format")
+        make("lock")
     assert "package/ is up to date." in make("layer")
     assert "make deploy: deploy to AWS" in make("help")
     assert {path: path.read_bytes() for path in before} == before
@@ -220,7 +221,7 @@ def test_own_tests_take_each_way_to_name_a_package(own_checks: OwnChecks, bake: 
     assert code == 0, printed
 
 
-@pytest.mark.parametrize("deployer", ["sam", "serverless", "zip"])
+@pytest.mark.parametrize("deployer", ["sam", "serverless"])
 def test_own_tests_take_a_second_function(deployer: str, own_checks: OwnChecks, bake: Bake, tmp_path: Path) -> None:
     """One more function, the runtime in quotes; another runtime or processor is found."""
     project = tmp_path / "project"

@@ -10,11 +10,9 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from cookiecutter_fastapi_lambda.rules import REGIONS, UNKNOWN_TO_OSLS
 from tests.aws import ACCOUNT, Aws
-from tests.conftest import VARIANTS, Bake, files
+from tests.conftest import VARIANTS, Bake, Package, files
 from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links, with_node
 from tests.parsers import read_yaml
 from tests.sam import cfn_lint
@@ -25,77 +23,60 @@ from tests.test_layer import build
 KNOWN = {"W3005"}
 
 
-def test_package(packaged_variant: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_package(packaged_variant: str, package: Package) -> None:
     """Variants are packaged with strict validation and no warning, and cfn-lint finds nothing in what comes out."""
-    project = copy(bake(**VARIANTS[packaged_variant]), tmp_path / "project")
+    project, printed = package(**VARIANTS[packaged_variant])
     service = read_yaml((project / "serverless.yml").read_text(encoding="utf-8"))
-    of_layer = {name: service["provider"][name] for name in ("runtime", "architecture")}
-    shutil.copytree(bake(**of_layer, build_layer=True) / "package", project / "package", dirs_exist_ok=True)
     assert service["configValidationMode"] == "error"
-    result = osls(project, aws, "package")
-    assert result.returncode == 0, result.stderr + result.stdout
-    assert not re.search("warning|deprecat", result.stderr + result.stdout, re.IGNORECASE), result.stderr
+    assert not re.search("warning|deprecat", printed, re.IGNORECASE), printed
     region = service["provider"]["region"]
     assert [line for line in cfn_lint(template(project), region) if line.split()[0] not in KNOWN] == []
 
 
-def test_names_fit(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """With the longest slug there are 19 characters for a stage; roles and buckets are named by CloudFormation."""
-    for region, stage in (("ap-northeast-1", "production"), ("ap-southeast-2", "a-stage-of-19-chars")):
-        slug = "the-longest-name-that-is-allowed-for-one"
-        project = copy(bake(deployer="serverless", project_slug=slug), tmp_path / stage)
-        result = osls(project, aws, "package", "--stage", stage, "--region", region)
-        assert result.returncode == 0, result.stderr
-        resources = template(project)["Resources"]
-        for resource in resources.values():
-            properties = resource.get("Properties", {})
-            assert len(properties.get("FunctionName", "")) <= 64
-            assert len(properties.get("LayerName", "")) <= 140
-            assert "BucketName" not in properties
-        assert resources["ApiLambdaFunction"]["Properties"]["FunctionName"] == f"{slug}-{stage}-api"
-        assert resources["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
+def test_nothing_has_to_be_set(package: Package) -> None:
+    """A variable without a fallback would stop every command; the stage of a REST API is in its address."""
+    project, _ = package(**VARIANTS["serverless-rest_api"])
+    asked = re.findall(r"\$\{(?:env|param|opt):[^}]*\}", (project / "serverless.yml").read_text(encoding="utf-8"))
+    assert asked
+    assert all("," in variable for variable in asked)
+    assert template(project)["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/prod/")
+
+
+def test_names_fit_and_parameters_arrive(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+    """With the longest slug there are 19 characters for a stage; roles and buckets are named by CloudFormation.
+
+    Parameters that are given arrive.
+    """
+    slug, stage = "the-longest-name-that-is-allowed-for-one", "a-stage-of-19-chars"
+    project = copy(bake(deployer="serverless", project_slug=slug), tmp_path / "project")
+    parameters = ("logRetentionInDays=14", "docs=off", "allowedOrigins=https://a.com")
+    more = [f"--param={parameter}" for parameter in parameters]
+    result = osls(project, aws, "package", "--stage", stage, "--region", "ap-southeast-2", *more)
+    assert result.returncode == 0, result.stderr
+    made = template(project)
+    for resource in made["Resources"].values():
+        properties = resource.get("Properties", {})
+        assert len(properties.get("FunctionName", "")) <= 64
+        assert len(properties.get("LayerName", "")) <= 140
+        assert "BucketName" not in properties
+    assert made["Resources"]["ApiLambdaFunction"]["Properties"]["FunctionName"] == f"{slug}-{stage}-api"
+    assert made["Resources"]["IamRoleLambdaExecution"]["Properties"]["RoleName"] == {"Ref": "AWS::NoValue"}
+    # Whatever the stage is called, an HTTP API serves it as $default, at the root.
+    assert made["Resources"]["HttpApiStage"]["Properties"]["StageName"] == "$default"
+    assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/")
+    variables = made["Resources"]["ApiLambdaFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off", "PUBLIC_URL": ""}
+    assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
+    assert "amazonaws.com/dev" not in (project / "README.md").read_text(encoding="utf-8")
     result = osls(project, aws, "package", "--stage", "a-stage-of-21-letters")
     assert result.returncode == 1
     sentence = "-api has 66 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
     assert sentence in result.stdout + result.stderr
 
 
-def test_parameters_and_fallbacks(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """Nothing has to be set, and what is set arrives."""
-    project = copy(bake(deployer="serverless", api="rest_api"), tmp_path / "project")
-    text = (project / "serverless.yml").read_text(encoding="utf-8")
-    asked = re.findall(r"\$\{(?:env|param|opt):[^}]*\}", text)
-    assert asked
-    assert all("," in variable for variable in asked), "a variable without a fallback stops every command"
-    more = [
-        "--stage",
-        "dev",
-        "--param=logRetentionInDays=14",
-        "--param=docs=off",
-        "--param=allowedOrigins=https://a.com",
-    ]
-    result = osls(project, aws, "package", *more)
-    assert result.returncode == 0, result.stderr
-    made = template(project)
-    variables = made["Resources"]["ApiLambdaFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off", "PUBLIC_URL": ""}
-    assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
-    assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/dev/")
-
-
-def test_http_api_has_no_stage_in_its_address(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """Whatever the stage is called, an HTTP API serves it as $default, at the root."""
-    project = copy(bake(deployer="serverless"), tmp_path / "project")
-    assert osls(project, aws, "package", "--stage", "dev").returncode == 0
-    made = template(project)
-    assert made["Resources"]["HttpApiStage"]["Properties"]["StageName"] == "$default"
-    assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/")
-    assert "amazonaws.com/dev" not in (project / "README.md").read_text(encoding="utf-8")
-
-
 def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     """Each holds what it must and nothing that lies about; the handler is found in it, and what it imports."""
-    project = copy(bake(deployer="serverless", architecture=ARCHITECTURE), tmp_path / "a project")
+    project = copy(bake(deployer="serverless", architecture=ARCHITECTURE, build_layer=True), tmp_path / "a project")
     litter = (".env", "app/.env", ".venv/x.py", "app/__pycache__/main.cpython-310.pyc", "package/.env", "notes.txt")
     for name in litter:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,14 +103,13 @@ def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     subprocess.run([interpreter("python3.13"), "-I", "-S", "-B", "-c", code], check=True)
 
 
-@pytest.mark.parametrize("api", ["http_api", "rest_api"])
-def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_deploy(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     """Deploy, again without a change, changed code, that function alone, back, and away.
 
-    moto's CloudFormation makes no HTTP API, so of that only the function is looked at here; of a Function URL it cannot
-    even resolve the output, so that is packaged and compared with the other deployers' (test_parity.py), not deployed.
+    moto's CloudFormation makes no HTTP API, and of a Function URL it cannot even resolve the output, so those are
+    packaged and compared with the other deployers' (test_parity.py), and test_readme_as_typed deploys an HTTP API.
     """
-    project = copy(bake(deployer="serverless", api=api), tmp_path / "project")
+    project = copy(bake(deployer="serverless", api="rest_api"), tmp_path / "project")
     functions = aws.client("lambda")
 
     def layers() -> list[str]:
@@ -158,14 +138,11 @@ def test_deploy(api: str, bake: Bake, aws: Aws, tmp_path: Path) -> None:
     assert [(group["logGroupName"], group["retentionInDays"]) for group in groups] == [
         ("/aws/lambda/orders-api-prod-api", 30)
     ]
-    if api == "rest_api":
-        (rest_api,) = aws.client("apigateway").get_rest_apis()["items"]
-        stage = aws.client("apigateway").get_stage(restApiId=rest_api["id"], stageName="prod")
-        assert stage["tracingEnabled"] is True  # by a call after the deployment
+    (rest_api,) = aws.client("apigateway").get_rest_apis()["items"]
+    stage = aws.client("apigateway").get_stage(restApiId=rest_api["id"], stageName="prod")
+    assert stage["tracingEnabled"] is True  # by a call after the deployment
 
     assert "No changes to deploy. Deployment skipped." in deploy()
-    if api == "rest_api":
-        return  # from here on the front end has no part in it
 
     with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from itertools import product
 from pathlib import Path
 
 from tests.conftest import CONTEXT, ROOT, Bake, Venv
@@ -18,10 +17,10 @@ def check(*command: str | Path, folder: Path) -> None:
 
 
 def test_projects(project_venv: Venv, bake: Bake, tmp_path: Path) -> None:
-    """Each deployer with each front end, with the project's own settings."""
+    """Each deployer and each front end, with the project's own settings."""
     venv = project_venv(bake(deployer="zip"), interpreter("python3.13"))  # it has the packages of all, and boto3
     project = tmp_path / "project"
-    for deployer, api in product(CONTEXT["deployer"], CONTEXT["api"]):
+    for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True):
         # At one path, with one cache: packages and files that do not differ are read once.
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(bake(deployer=deployer, api=api), project)
