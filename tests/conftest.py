@@ -123,7 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tested_variant" in metafunc.fixturenames:
         # Each runtime, front end and deployer; the others differ in the infrastructure, which these tests do not run.
         # test_make runs those of the default project.
-        few = ["python3.12-x86", "python3.11-x86", "serverless-function_url", "zip-rest_api", "hostile"]
+        few = ["python3.12-arm64-serverless-function_url-ap-southeast-2-plain"]
+        few += ["python3.11-arm64-zip-rest_api-ap-southeast-2-hostile"]
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")

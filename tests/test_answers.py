@@ -88,10 +88,10 @@ EDITS = [
     {"runtime": "python3.11", "architecture": "x86_64"},
     {"project_name": "Shop", "description": "Sells pots"},
 ]
+KEPT = ["all", "the answers alone", "all", "the answers alone", "all"]
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=str)
-@pytest.mark.parametrize("kept", ["all", "the answers alone"])
+@pytest.mark.parametrize(("edit", "kept"), [*zip(EDITS, KEPT, strict=True)], ids=str)
 def test_edited_replay_file(kept: str, edit: dict[str, str], tmp_path: Path, bake: Bake) -> None:
     """It renders the project of its answers, whatever else it holds."""
     answers = stored(tmp_path) | edit

