@@ -128,7 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")
-        few = ["serverless", "serverless-rest_api", "serverless-function_url", "longest-serverless"]
+        few = ["serverless", "serverless-rest_api", "serverless-function_url"]
         few += [name for name in names if "cn-north-1" in name and "hostile" in name][:1]
         metafunc.parametrize("packaged_variant", names if everything else few)
 

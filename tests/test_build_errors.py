@@ -433,7 +433,7 @@ def test_cache_is_asked_first(project: Path) -> None:
 
 def test_layer_over_the_limit(project: Path) -> None:
     """More than Lambda unpacks is refused here, not after the upload; the largest packages are named."""
-    script = project / "scripts" / "build.py"
+    script = project / "scripts" / "layer.py"
     text = script.read_text(encoding="utf-8")
     assert "UNZIPPED_LIMIT = 250 * MIB" in text
     script.write_text(text.replace("UNZIPPED_LIMIT = 250 * MIB", "UNZIPPED_LIMIT = 2 * MIB"), encoding="utf-8")
@@ -459,7 +459,7 @@ def test_not_a_project(project: Path) -> None:
 
 def test_old_python(project: Path) -> None:
     """An interpreter that is too old is told so in one sentence: build.py is read by Python 3.9 as well."""
-    for name in ("archive.py", "build.py", "bytecode.py", "run_uv.py", "scratch.py"):
+    for name in ("archive.py", "build.py", "bytecode.py", "layer.py", "run_uv.py", "scratch.py"):
         ast.parse((project / "scripts" / name).read_text(encoding="utf-8"), feature_version=(3, 9))
     code = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path('scripts/build.py', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, encoding="utf-8")

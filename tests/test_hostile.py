@@ -110,7 +110,7 @@ def test_functions(answers: dict[str, object]) -> None:
             rendered_by_filters(str(text))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS.filter(lambda answers: not rules.problems(answers)))
 def test_bakes(bake: Bake, answers: dict[str, object]) -> None:
     """Through Cookiecutter: every file parses, and the texts are what was answered."""

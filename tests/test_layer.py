@@ -294,7 +294,7 @@ def test_bytecode_gets_what_packages_leave(small: Path) -> None:
     source = "".join(f"def function_{number}(argument):\n    return argument + {number}\n" for number in range(2000))
     names = ["big/a.py", "big/deep/deeper/a.py", "big/tests/a.py", "fastapi/deep/deeper/deepest/a.py"]
     lock = make_wheel(small.parent / "wheels", "big", files={name: source.encode() for name in names})
-    script = small / "scripts" / "build.py"
+    script = small / "scripts" / "layer.py"
     text = script.read_text(encoding="utf-8")
     need(small, lock)
     assert build_small(small).returncode == 0

@@ -14,7 +14,8 @@ TREE = """
     app/request_cycle.py app/requirements.txt app/settings.py
     events/create-item.json events/get-item.json
     package/README.md
-    scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/run_uv.py scripts/scratch.py
+    scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/layer.py scripts/run_uv.py
+    scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_main.py tests/test_middleware.py tests/test_project.py
 """.split()

@@ -13,15 +13,11 @@ runtime and architecture on any machine.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import shutil
 import sys
-import zlib
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if sys.version_info < (3, 10):
@@ -33,8 +29,9 @@ from archive import copy_code, copy_files, deployable, write_archive
 from archive import copy_code, deployable, write_archive
 {% endif %}
 from bytecode import compile_bytecode, limit_bytecode
+from layer import APP, LOCK, MIB, RECORD, UNZIPPED_LIMIT, layer_files, record, report_size, size, size_of_code, stale
 from run_uv import PROJECT, BuildError, find_python, uv, venv_python, version_of
-from scratch import LAYER, replace_layer, scratch_folder
+from scratch import replace_layer, scratch_folder
 
 WITHOUT_HASH = """{} has no hash: a folder, a workspace member or a repository cannot be locked. \
 Build a wheel, such as `uv build --wheel --out-dir wheels ../libs/shared`, \
@@ -45,19 +42,14 @@ RUNTIME = "{{ cookiecutter.runtime }}"
 ARCHITECTURE = "{{ cookiecutter.architecture }}"
 
 PYTHON = RUNTIME.removeprefix("python")
+TARGET = {"runtime": RUNTIME, "architecture": ARCHITECTURE}
 BYTECODE = f".cpython-{PYTHON.replace('.', '')}.pyc"
 # The minor version of Lambda's glibc: Python 3.11 runs on Amazon Linux 2 (2.26), newer on Amazon Linux 2023 (2.34).
 GLIBC = 26 if PYTHON == "3.11" else 34
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-MIB = 1024 * 1024
-UNZIPPED_LIMIT = 250 * MIB  # function and layers together
 UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
 
-APP = PROJECT / "app"
-LOCK = APP / "requirements.txt"
 DEV_LOCK = PROJECT / "requirements-dev.txt"
-RECORD = ".layer.json"
 DIST = PROJECT / "dist"
 {% if cookiecutter.__sam %}
 SAM_BUILD = PROJECT / ".aws-sam" / "build"
@@ -110,7 +102,7 @@ def build_layer(check: bool = False) -> None:
     if not check:
         with scratch_folder() as scratch:
             update_layer(scratch)
-    elif reason := stale():
+    elif reason := stale(TARGET, BYTECODE):
         raise BuildError(f"{reason}: run `python scripts/build.py layer`")
     else:
         print("package/ is up to date.")
@@ -123,7 +115,7 @@ def update_layer(scratch: Path) -> None:
     build leaves the old one as it was.
     """
     python = find_python(PYTHON, VENV)
-    if not stale(could_compile=python is not None):
+    if not stale(TARGET, BYTECODE, could_compile=python is not None):
         print("package/ is up to date.")
         return
     fresh, compiled = scratch / "python", False
@@ -138,7 +130,8 @@ def update_layer(scratch: Path) -> None:
         compiled = compile_bytecode(python, fresh, BYTECODE, "/opt/python", "unchecked-hash", PYTHONNODEBUGRANGES="1")
         limit_bytecode(fresh, BYTECODE, room)
     report_size(fresh)
-    (fresh / RECORD).write_text(json.dumps(record(fresh, compiled), indent=2) + "\n", encoding="utf-8")
+    built = record(fresh, TARGET, BYTECODE if compiled else "")
+    (fresh / RECORD).write_text(json.dumps(built, indent=2) + "\n", encoding="utf-8")
     replace_layer(fresh)
 
 
@@ -184,78 +177,13 @@ def prune(layer: Path) -> None:
                 script.unlink()
 
 
-def report_size(layer: Path) -> None:
-    """Print the size of a layer and its largest packages; raise BuildError if it is over Lambda's limit."""
-    files = [path for path in layer.rglob("*") if path.is_file()]
-    # The fastest compression is enough for an upper bound, and zlib lets other threads run.
-    with ThreadPoolExecutor() as pool:
-        zipped = sum(pool.map(lambda path: len(zlib.compress(path.read_bytes(), 1)) + 200, files))
-    sizes: Counter[str] = Counter()
-    for path in files:
-        sizes[path.relative_to(layer).parts[0].partition("-")[0].removesuffix(".py")] += path.stat().st_size
-    unzipped, packages = sizes.total(), len(list(layer.glob("*.dist-info")))
-    largest = ", ".join(f"{name} {size / MIB:.1f}" for name, size in sizes.most_common(5))
-    print(f"package/python: {packages} packages, {unzipped / MIB:.1f} MB of the {UNZIPPED_LIMIT // MIB} MB allowed,")
-    print(f"at most {zipped / MIB:.1f} MB zipped. Largest: {largest}.")
-    if unzipped + size_of_code() > UNZIPPED_LIMIT:
-        raise BuildError(
-            f"Lambda allows {UNZIPPED_LIMIT // MIB} MB with the function: remove a dependency, or use a container image"
-        )
-
-
-def size(files: Iterator[tuple[str, Path]]) -> int:
-    """Return the bytes that files have together."""
-    return sum(path.stat().st_size for _, path in files)
-
-
-def size_of_code() -> int:
-    """Return an upper bound for what app/ has on Lambda: its files, and bytecode at most twice as large as a source."""
-    files = [path for _, path in deployable(APP)]
-    return sum(path.stat().st_size * (3 if path.suffix == ".py" else 1) for path in files)
-
-
-def record(layer: Path, compiled: bool) -> dict[str, object]:
-    """Return what a layer was built from, and a hash of its files; build_layer stores it in the layer."""
-    files, lock = hashlib.sha256(), hashlib.sha256(LOCK.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-    for name, path in deployable(layer, BYTECODE if compiled else ""):
-        if name != RECORD:
-            files.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
-    # Dependencies that are not locked yet make the next build, and with it the deployment, fail.
-    project = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    asked = re.search(r"^dependencies\s*=\s*\[.*?\]\s*$", project, re.MULTILINE | re.DOTALL)
-    dependencies = hashlib.sha256(asked[0].encode() if asked else b"").hexdigest()
-    built = {"runtime": RUNTIME, "architecture": ARCHITECTURE, "dependencies": dependencies, "lock": lock}
-    return {**built, "files": files.hexdigest(), "bytecode": compiled}
-
-
-def built_from() -> dict[str, object]:
-    """Return the record in package/python, or an empty one if there is no layer or no record."""
-    try:
-        built: dict[str, object] = json.loads((LAYER / RECORD).read_text(encoding="utf-8"))
-        return built
-    except (OSError, ValueError):
-        return {}
-
-
-def stale(could_compile: bool = False) -> str | None:
-    """Return why package/python has to be built again, or None if it is up to date."""
-    if not (built := built_from()):
-        return "package/python is not built"
-    compiled = bool(built.get("bytecode"))
-    wanted = record(LAYER, compiled) | {"bytecode": compiled or could_compile}
-    changed = [name for name, value in wanted.items() if built.get(name) != value]
-    if compiled and size(layer_files()) + size_of_code() > UNZIPPED_LIMIT:  # app/ has grown: less bytecode fits
-        changed.append("size")
-    return f"package/python is out of date ({', '.join(changed)})" if changed else None
-
-
 def copy_function(scratch: Path) -> Path:
     """Copy what is deployed of app/ into a new folder, with bytecode, and return it."""
     code = scratch / "function"
     copy_code(APP, code, LOCK)
     if python := find_python(PYTHON, VENV):
         compile_bytecode(python, code, BYTECODE, "/var/task", "checked-hash")
-    if size(deployable(code, BYTECODE)) + size(layer_files()) > UNZIPPED_LIMIT:
+    if size(deployable(code, BYTECODE)) + size(layer_files(BYTECODE)) > UNZIPPED_LIMIT:
         raise BuildError(f"app/ and package/ have more than the {UNZIPPED_LIMIT // MIB} MB that Lambda takes")
     return code
 
@@ -266,7 +194,7 @@ def write_archives(output: Path = DIST) -> None:
         update_layer(scratch)
         code = copy_function(scratch)
         write_zip(output / "function.zip", deployable(code, BYTECODE), scratch)
-        write_zip(output / "layer.zip", layer_files(), scratch, "python/")
+        write_zip(output / "layer.zip", layer_files(BYTECODE), scratch, "python/")
 
 
 {% if cookiecutter.__sam %}
@@ -281,7 +209,7 @@ def build_for_sam(layer: Path) -> None:
             (SAM_BUILD / name).unlink(missing_ok=True)
         update_layer(scratch)
         code = copy_function(scratch)
-        copy_files(layer_files(), layer / "python")
+        copy_files(layer_files(BYTECODE), layer / "python")
         write_zip(SAM_BUILD / "function.zip", deployable(code, BYTECODE), scratch)
 
 
@@ -296,12 +224,6 @@ def write_zip(archive: Path, files: Iterator[tuple[str, Path]], scratch: Path, p
     part = archive.with_name(archive.name + ".part")
     shutil.move(fresh, part)  # which may be on another file system
     part.replace(archive)
-
-
-def layer_files() -> Iterator[tuple[str, Path]]:
-    """Yield the name and path of each file of package/python that is deployed."""
-    bytecode = BYTECODE if built_from().get("bytecode") else ""
-    return ((name, path) for name, path in deployable(LAYER, bytecode) if name != RECORD)
 
 
 def write_locks(upgrade: bool) -> None:

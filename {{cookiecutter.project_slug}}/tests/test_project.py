@@ -5,6 +5,7 @@ import sys
 import tomllib
 
 import build
+import layer
 from conftest import PROJECT
 
 
@@ -26,14 +27,14 @@ def test_one_runtime_everywhere() -> None:
 
 def test_layer_fits_the_lock() -> None:
     """A layer that is built is that of the lock."""
-    reason = build.stale()
+    reason = layer.stale(build.TARGET, build.BYTECODE)
     assert reason in (None, "package/python is not built"), f"{reason}; `make layer` builds it"
 
 
 def test_no_dependency_is_hidden_by_a_module_of_ours() -> None:
     """A module in app/ that is called like one of Python or of the layer would be imported in its place."""
     ours = {path.stem for path in (PROJECT / "app").glob("*.py")}
-    pinned = re.findall(r"^([\w.-]+)", build.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    pinned = re.findall(r"^([\w.-]+)", layer.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     assert not ours & ({name.replace("-", "_") for name in pinned} | sys.stdlib_module_names)
 
 
