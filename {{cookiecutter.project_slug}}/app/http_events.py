@@ -3,15 +3,17 @@
 The events are those of API Gateway HTTP APIs and REST APIs, Lambda Function URLs and Application Load Balancers.
 """
 
+import re
 from base64 import b64decode
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from mangum.types import Scope
 
 import settings
 from http_responses import LOAD_BALANCER, LOAD_BALANCER_MULTI_VALUE, PAYLOAD_1, PAYLOAD_2, Adapter
 
+HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d*)?", re.ASCII)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UNQUOTED = "/!$&'()*+,;=:@"  # what a path may have besides letters, digits and -._~
 
@@ -74,7 +76,8 @@ def read_scope(event: Event, context: Any) -> Scope:
         address = (request.get("http") or request.get("identity") or {}).get("sourceIp") or ""
     client = split_port(address.strip(), 0)
     _, port = split_port(f":{last.get('x-forwarded-port', '').partition(',')[0].strip()}", DEFAULT_PORTS[scheme])
-    server, port = split_port(host, port)
+    server, port = split_port(host if is_host(host) else "", port)
+    server = request.get("domainName") or server
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -86,7 +89,7 @@ def read_scope(event: Event, context: Any) -> Scope:
         "raw_path": (quote(encoded, f"%{UNQUOTED}") if unquote(encoded) == path else quote(path, UNQUOTED)).encode(),
         "query_string": read_query(event).encode(errors="replace"),
         "headers": [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers],
-        "server": (request.get("domainName") or server, port),
+        "server": (server, port) if server else None,
         "client": client if client[0] else None,
         "aws.event": event,
         "aws.context": context,
@@ -178,6 +181,14 @@ def split_port(address: str, default: int) -> tuple[str, int]:
     if port.isdecimal() and (":" not in host or host.endswith("]")):
         return host.strip("[]"), int(port) if len(port) < 6 and int(port) < 65536 else default
     return address.strip("[]"), default
+
+
+def is_host(host: str) -> bool:
+    """Return True if the value of a Host header is a host, with a port or without; clients may send anything."""
+    try:
+        return bool(HOST.fullmatch(host)) and bool(urlsplit(f"//{host}").hostname)  # which looks into an IPv6 address
+    except ValueError:
+        return False
 
 
 def describe_event(event: Any) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from starlette.requests import Request
 
 from conftest import http_event
 from http_events import NotHttpError, choose_adapter, read_headers, read_scope, split_base_path, split_port
@@ -99,3 +100,20 @@ def test_port(port: str) -> None:
     event["multiValueHeaders"] = None
     scope = read_scope(event, None)
     assert (scope["server"][1], scope["scheme"]) == (443, "https")
+
+
+@pytest.mark.parametrize(
+    ("host", "server"),
+    [
+        ("a.example.com", ("a.example.com", 443)),
+        ("a.example.com:8443", ("a.example.com", 8443)),
+        ("[2001:db8::1]:8443", ("2001:db8::1", 8443)),
+        *((host, None) for host in ("", "[:::]", "[a", "a b", "a/b", "me@a.example.com", "a:b")),
+    ],
+)
+def test_server_of_a_load_balancer(host: str, server: tuple[str, int] | None) -> None:
+    """It is known from the Host header alone, into which a client may write what is no host."""
+    event = {"requestContext": {"elb": {}}, "httpMethod": "GET", "path": "/", "headers": {"host": host}}
+    scope = read_scope(event, None)
+    assert scope["server"] == server
+    assert Request(scope).url.path == "/"
