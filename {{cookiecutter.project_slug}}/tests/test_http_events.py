@@ -1,13 +1,15 @@
 """The translation of events, without an application."""
 
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from starlette.requests import Request
 
+import http_responses
+import settings
 from conftest import http_event
-from http_events import NotHttpError, choose_adapter, read_headers, read_scope, split_base_path, split_port
+from http_events import NotHttpError, choose_adapter, read_body, read_headers, read_scope, split_base_path, split_port
 
 API = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 URL = "a1b2c3d4e5.lambda-url.us-east-1.on.aws"
@@ -53,19 +55,28 @@ def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
         ({"eventSource": "aws:kafka", "records": {}}, "an event of aws:kafka"),
         ({"methodArn": "a", "requestContext": {}, "httpMethod": "GET"}, "an event with 'httpMethod', 'methodArn', "),
         ({}, "an event with nothing in it"),
+        (dict.fromkeys("ihgfedcba", 1), "an event with 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' in it"),
+        ({"Records": ["text"]}, "an event with 'Records' in it"),
+        ({"requestContext": {"elb": {}}}, "an event with 'requestContext' in it"),
+        ({"version": "2.0", "requestContext": {}, "routeArn": "a"}, "an event with 'requestContext', 'routeArn', "),
+        ({"version": "2.0", "requestContext": {}}, "an event with 'requestContext', 'version' in it"),
         (None, "a NoneType"),
     ],
 )
 def test_other_events_are_refused(event: Any, source: str) -> None:
     """An event that is not an HTTP request is refused by its source, not by where reading it failed."""
-    with pytest.raises(NotHttpError, match=f"^This function answers HTTP requests, and was called with {source}"):
+    with pytest.raises(NotHttpError) as refused:
         choose_adapter(event)
+    message = str(refused.value)
+    assert message.startswith(f"This function answers HTTP requests, and was called with {source}")
+    assert message.endswith(". Give it a function of its own.")
 
 
 @pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
 def test_scheduled_event_is_refused(source: str) -> None:
     """The error shows the event that keeps the function warm, since a schedule is often meant to."""
-    with pytest.raises(NotHttpError, match=r'sends \{"warmup": true\} instead'):
+    message = r'own\. A schedule that keeps this function warm sends \{"warmup": true\} instead\.$'
+    with pytest.raises(NotHttpError, match=message):
         choose_adapter({"source": source, "detail-type": "Scheduled Event", "detail": {}})
 
 
@@ -82,7 +93,10 @@ def test_null_headers() -> None:
         ("203.0.113.7:32554", ("203.0.113.7", 32554)),
         ("2001:db8::1", ("2001:db8::1", 0)),
         ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+        ("203.0.113.7:65535", ("203.0.113.7", 65535)),
         ("203.0.113.7:65536", ("203.0.113.7", 0)),
+        ("203.0.113.7:000080", ("203.0.113.7", 0)),
+        ("[2001:db8::1]", ("2001:db8::1", 0)),
         ("localhost:x", ("localhost:x", 0)),
         ("", ("", 0)),
     ],
@@ -117,3 +131,234 @@ def test_server_of_a_load_balancer(host: str, server: tuple[str, int] | None) ->
     scope = read_scope(event, None)
     assert scope["server"] == server
     assert Request(scope).url.path == "/"
+
+
+def http_api(**changed: Any) -> dict[str, Any]:
+    """Return an event of an HTTP API, which has decoded the path."""
+    context = {"domainName": API, "stage": "$default", "http": {"method": "POST", "path": "/a b/é", "sourceIp": "::1"}}
+    return {
+        "version": "2.0",
+        "routeKey": "ANY /{proxy+}",
+        "rawPath": "/a b/é",
+        "rawQueryString": "q=%C3%A9&q=&empty",
+        "cookies": ["a=1", "b=2"],
+        "headers": {"Host": API, "X-Forwarded-Port": "8443", "X-Forwarded-Proto": "HTTPS", "Cookie": "no"},
+        "pathParameters": {"proxy": "a b/é"},
+        "requestContext": context,
+    } | changed
+
+
+def rest_api(**changed: Any) -> dict[str, Any]:
+    """Return an event of a REST API with the base path `shop` of a custom domain."""
+    return {
+        "resource": "/{proxy+}",
+        "path": "/items/a%20b/",
+        "httpMethod": "GET",
+        "headers": {"Host": "no"},
+        "multiValueHeaders": {"Host": ["api.example.com"], "Cookie": ["a=1", "b=2"], "X-Null": None},
+        "queryStringParameters": {"q": "no"},
+        "multiValueQueryStringParameters": {"q": ["é", "a b"], "empty": [None]},
+        "pathParameters": {"proxy": "items/a%20b"},
+        "requestContext": {
+            "domainName": "api.example.com",
+            "path": "/shop/items/a%20b/",
+            "identity": {"sourceIp": "203.0.113.7"},
+        },
+    } | changed
+
+
+def load_balancer(**changed: Any) -> dict[str, Any]:
+    """Return an event of a load balancer."""
+    return {
+        "path": "/a%20b/%2F",
+        "httpMethod": "GET",
+        "headers": {"host": "lb.example.com:81", "x-forwarded-for": "10.0.0.1, 203.0.113.7:5000", "cookie": "a=1"},
+        "queryStringParameters": {"q": "%C3%A9", "empty": ""},
+        "requestContext": {"elb": {}},
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("event", "adapter", "expected"),
+    [
+        (
+            http_api(),
+            http_responses.PAYLOAD_2,
+            {
+                "method": "POST",
+                "scheme": "https",
+                "root_path": "",
+                "path": "/a b/é",
+                "raw_path": b"/a%20b/%C3%A9",
+                "query_string": b"q=%C3%A9&q=&empty",
+                "headers": {
+                    b"host": API.encode(),
+                    b"x-forwarded-port": b"8443",
+                    b"x-forwarded-proto": b"HTTPS",
+                    b"cookie": b"a=1; b=2",
+                },
+                "server": (API, 8443),
+                "client": ("::1", 0),
+            },
+        ),
+        (
+            # The base path `shop` of a custom domain, and a proxy in front that uses HTTP.
+            http_api(
+                headers={"X-Forwarded-Proto": "http"},
+                cookies=None,
+                rawQueryString=None,
+                requestContext={"domainName": None, "http": {"method": "GET", "path": "/shop/a b/é", "sourceIp": None}},
+            ),
+            http_responses.PAYLOAD_2,
+            {
+                "method": "GET",
+                "scheme": "http",
+                "root_path": "/shop",
+                "path": "/shop/a b/é",
+                "raw_path": b"/shop/a%20b/%C3%A9",
+                "query_string": b"",
+                "headers": {b"x-forwarded-proto": b"http"},
+                "server": None,
+                "client": None,
+            },
+        ),
+        (
+            # A Function URL has decoded one of its two paths.
+            http_api(
+                routeKey="$default",
+                rawPath="/a%252Fb",
+                pathParameters=None,
+                requestContext={"domainName": URL, "http": {"method": "GET", "path": "/a%2Fb", "sourceIp": "1.2.3.4"}},
+            ),
+            http_responses.PAYLOAD_2,
+            {
+                "method": "GET",
+                "root_path": "",
+                "path": "/a%2Fb",
+                "raw_path": b"/a%252Fb",
+                "server": (URL, 8443),
+                "client": ("1.2.3.4", 0),
+            },
+        ),
+        (
+            rest_api(),
+            http_responses.PAYLOAD_1,
+            {
+                "method": "GET",
+                "scheme": "https",
+                "root_path": "/shop",
+                "path": "/shop/items/a b/",
+                "raw_path": b"/shop/items/a%20b/",
+                "query_string": b"q=%C3%A9&q=a+b&empty=",
+                "headers": {b"host": b"api.example.com", b"cookie": b"a=1; b=2"},
+                "server": ("api.example.com", 443),
+                "client": ("203.0.113.7", 0),
+            },
+        ),
+        (
+            # An HTTP API's older format, and the console's test events, which have null for what is empty.
+            rest_api(
+                version="1.0",
+                resource=None,
+                path="/items",
+                headers={"host": API, "x-forwarded-port": "81,80"},
+                multiValueHeaders=None,
+                queryStringParameters={"q": "é", "empty": None},
+                multiValueQueryStringParameters=None,
+                pathParameters=None,
+                requestContext={"domainName": API, "path": "/dev/items", "identity": None},
+            ),
+            http_responses.PAYLOAD_1,
+            {
+                "root_path": "/dev",
+                "path": "/dev/items",
+                "query_string": b"q=%C3%A9&empty=",
+                "headers": {b"host": API.encode(), b"x-forwarded-port": b"81,80"},
+                "server": (API, 81),
+                "client": None,
+            },
+        ),
+        (
+            load_balancer(),
+            http_responses.LOAD_BALANCER,
+            {
+                "method": "GET",
+                "scheme": "https",
+                "root_path": "",
+                "path": "/a b//",
+                "raw_path": b"/a%20b/%2F",
+                "query_string": b"q=%C3%A9&empty=",
+                "headers": {
+                    b"host": b"lb.example.com:81",
+                    b"x-forwarded-for": b"10.0.0.1, 203.0.113.7:5000",
+                    b"cookie": b"a=1",
+                },
+                "server": ("lb.example.com", 81),
+                "client": ("203.0.113.7", 5000),
+            },
+        ),
+        (
+            load_balancer(
+                headers=None,
+                multiValueHeaders={"host": ["lb.example.com"], "x-forwarded-proto": ["http"], "cookie": ["a=1", "b=2"]},
+                multiValueQueryStringParameters={"q": ["1", "2"]},
+                path="",
+            ),
+            http_responses.LOAD_BALANCER_MULTI_VALUE,
+            {
+                "scheme": "http",
+                "path": "/",
+                "raw_path": b"/",
+                "query_string": b"q=1&q=2",
+                "headers": {b"host": b"lb.example.com", b"x-forwarded-proto": b"http", b"cookie": b"a=1; b=2"},
+                "server": ("lb.example.com", 80),
+                "client": None,
+            },
+        ),
+    ],
+)
+def test_scope(event: dict[str, Any], adapter: http_responses.Adapter, expected: dict[str, Any]) -> None:
+    """The ASGI scope of a request to each front end."""
+    assert choose_adapter(event) is adapter
+    context = object()
+    scope = read_scope(event, context)
+    assert dict(scope["headers"]) == expected.get("headers", dict(scope["headers"]))
+    assert len(dict(scope["headers"])) == len(scope["headers"])
+    assert {name: scope[name] for name in expected if name != "headers"} == {
+        name: value for name, value in expected.items() if name != "headers"
+    }
+    assert (scope["type"], scope["http_version"], scope["asgi"]["version"]) == ("http", "1.1", "3.0")
+    assert (scope["aws.event"], scope["aws.context"]) == (event, context)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/shop/items", ("/shop", "/shop/items")),
+        ("/items", ("/shop", "/shop/items")),
+        ("/shopping", ("/shop", "/shop/shopping")),
+    ],
+)
+def test_public_url(path: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its host is the only one, and its base path comes first, whether the proxy in front passes it on or not."""
+    monkeypatch.setattr(settings, "PUBLIC_URL", urlsplit("http://www.example.com/shop"))
+    event = load_balancer(path=path, headers={"host": "lb.example.com", "x-a": "b", "x-forwarded-proto": "https"})
+    scope = read_scope(event, None)
+    assert (scope["root_path"], scope["path"]) == expected
+    assert (scope["scheme"], scope["server"]) == ("http", ("www.example.com", 80))
+    assert [value for name, value in scope["headers"] if name == b"host"] == [b"www.example.com"]
+    assert (b"x-a", b"b") in scope["headers"]
+
+
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        ({}, b""),
+        ({"body": "é\udc80"}, "é?".encode()),
+        ({"body": "w6k=", "isBase64Encoded": True}, "é".encode()),
+        ({"body": "a*b=", "isBase64Encoded": True}, None),
+    ],
+)
+def test_body(event: dict[str, Any], body: bytes | None) -> None:
+    """A body is text or base64; one that says it is base64 and is not cannot be read."""
+    assert read_body(event) == body

@@ -23,6 +23,11 @@ def test_create(client: TestClient) -> None:
     assert client.get(response.headers["location"]).json() == response.json()
 
 
+def test_create_the_first_one(client: TestClient, stored: items.Items) -> None:
+    stored.by_id.clear()
+    assert client.post("/items", json={"name": "A lamp"}).json()["item_id"] == 1
+
+
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 7}, {"name": "x" * 101}])
 def test_create_without_a_name(client: TestClient, body: object) -> None:
     response = client.post("/items", json=body)

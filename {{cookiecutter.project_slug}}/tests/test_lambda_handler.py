@@ -4,6 +4,7 @@ import asyncio
 import functools
 import inspect
 import json
+import re
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -16,6 +17,7 @@ from fastapi import FastAPI, Request
 from mangum.exceptions import LifespanFailure
 from starlette.applications import Starlette
 from starlette.datastructures import URLPath
+from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -199,8 +201,33 @@ def test_start_that_fails(received: bool, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_application_without_a_lifespan(caplog: pytest.LogCaptureFixture) -> None:
     """It may raise an exception when it is asked for one, which is no error."""
+    caplog.set_level("INFO")
     assert get(LambdaHandler(bare), "/") == "answer"
-    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+    (logged,) = (record for record in caplog.records if record.name == "lambda_handler")
+    assert logged.levelname == "INFO"
+    assert logged.getMessage().startswith("The application has no lifespan: AssertionError(")
+
+
+def test_end_of_the_lifespan(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told what ASGI has for it, and left when the process ends; an error at its end is logged."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise RuntimeError("too late")
+
+    handler = LambdaHandler(app)
+    handler.start()
+    handler.close()
+    handler.close()
+    assert scopes == [{"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}]
+    (error,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert error.getMessage() == "The application failed at the end of its lifespan"
+    LambdaHandler(app).close()  # which was not entered
+    assert len(scopes) == 1
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -222,7 +249,9 @@ def test_response_that_is_not_whole(app: ASGIApp, caplog: pytest.LogCaptureFixtu
     response = LambdaHandler(app)(http_event("/"), Context())
     assert (response["statusCode"], json.loads(response["body"])["detail"]) == (500, "Internal Server Error")
     assert set(response["headers"]) == ({"content-type", "x-request-id"} if app is half else {"content-type"})
-    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    (error,) = (record for record in caplog.records if record.levelname == "ERROR")
+    message = "Unhandled error in" if app is half else "The application has not sent a whole response to"
+    assert re.fullmatch(rf"{message} GET (/prod)?/", error.getMessage())
 
 
 async def sparse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -257,8 +286,51 @@ def test_body_that_is_not_base64() -> None:
 
     event = http_event("/", "POST") | {"body": "plain text", "isBase64Encoded": True}
     response = LambdaHandler(app)(event, Context())
-    assert (response["statusCode"], list(json.loads(response["body"]))) == (400, ["detail"])
+    detail = "The body is not base64, although the event says so"
+    assert (response["statusCode"], json.loads(response["body"])) == (400, {"detail": detail})
     assert response["headers"]["x-request-id"]
+
+
+async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the length that the headers have, and forbid an empty body, without any middleware."""
+    if scope["type"] == "http":
+        if not (await receive())["body"]:
+            raise HTTPException(403)
+        lengths = [value.decode() for name, value in scope["headers"] if name == b"content-length"]
+        await PlainTextResponse(",".join(lengths))(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"body": "text"}, (200, "4")),
+        ({"body": "text", "headers": {"content-length": "4"}, "multiValueHeaders": None}, (200, "4")),
+        ({"body": "a*b", "isBase64Encoded": True}, (400, "Bad Request")),
+        # An exception that nobody turns into a response is an error, whatever status it names.
+        ({}, (500, "Internal Server Error")),
+    ],
+)
+def test_body(event: dict[str, Any], expected: tuple[int, str]) -> None:
+    """A body has a length, also where the front end leaves the header out."""
+    context = Context()
+    response = LambdaHandler(reading)(http_event("/", "POST") | event, context)
+    assert response["statusCode"] == expected[0]
+    if expected[0] == 200:
+        assert response["body"] == expected[1]
+    else:
+        body = {"detail": expected[1], "request_id": context.aws_request_id}
+        assert json.loads(response["body"]) == body
+
+
+def test_event_that_lacks_something(caplog: pytest.LogCaptureFixture) -> None:
+    """It is answered as a bad request, and logged with what it lacks."""
+    event = {"version": "2.0", "requestContext": {"http": {}}}
+    context = Context()
+    response = LambdaHandler(bare)(event, context)
+    body = {"detail": "Bad Request", "request_id": context.aws_request_id}
+    assert (response["statusCode"], json.loads(response["body"])) == (400, body)
+    assert caplog.messages == ["The event lacks what a front end sends; it was answered with status 400"]
+    assert "KeyError: 'path'" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
@@ -300,7 +372,9 @@ def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> Non
     assert (response["statusCode"], json.loads(response["body"])["detail"]) == (504, "Gateway Timeout")
     assert response["headers"]["x-request-id"]
     (error,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert error.getMessage().startswith("Ended before the timeout of the function: GET /")
+    message = error.getMessage()
+    assert re.match(rf"Ended before the timeout of the function: GET (/prod)?/{wait}, at\n  File ", message)
+    assert (message.count("in run_until_complete\n") == 1) == (wait == "blocking"), "what blocks, and nothing else"
     assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
     assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
 

@@ -93,12 +93,18 @@ def test_request_id_of_lambda(app: FastAPI) -> None:
 )
 def test_cors(app: FastAPI, path: str, method: str, expected: int) -> None:
     """Every response names the allowed origin, also to a preflight request and for an unhandled error."""
-    headers = {"origin": ORIGIN} | ({"access-control-request-method": "GET"} if method == "OPTIONS" else {})
+    asked = {"access-control-request-method": "DELETE", "access-control-request-headers": "x-own"}
+    headers = {"origin": ORIGIN} | (asked if method == "OPTIONS" else {})
     response = TestClient(app, raise_server_exceptions=False).request(method, path, headers=headers)
     assert response.status_code == expected
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-credentials"] == "true"
     assert "x-request-id" in response.headers
+    if method == "OPTIONS":
+        assert "DELETE" in response.headers["access-control-allow-methods"]
+        assert response.headers["access-control-allow-headers"] == "x-own"
+    else:
+        assert response.headers["access-control-expose-headers"] == "x-request-id"
 
 
 @pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
