@@ -198,6 +198,21 @@ def test_start_that_fails(received: bool, monkeypatch: pytest.MonkeyPatch) -> No
         LambdaHandler(app)
 
 
+def test_lifespan_that_fails_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the error of an application that does not report it with `lifespan.shutdown.failed`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise RuntimeError("not saved")
+
+    handler = LambdaHandler(app)
+    handler.start()
+    handler.close()
+    assert "RuntimeError: not saved" in caplog.text
+
+
 def test_application_without_a_lifespan(caplog: pytest.LogCaptureFixture) -> None:
     """It may raise an exception when it is asked for one, which is no error."""
     assert get(LambdaHandler(bare), "/") == "answer"
@@ -316,6 +331,26 @@ def test_no_time_left() -> None:
         await asyncio.sleep(1)
 
     assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
+def test_timer_of_the_application() -> None:
+    """Its signal handler is there again after a request, and its timer is left alone."""
+
+    def own(*_: object) -> None:
+        raise AssertionError
+
+    handler = LambdaHandler(bare)
+    before = signal.signal(signal.SIGALRM, own)
+    try:
+        for seconds in (0, 60):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            assert get(handler, "/") == "answer"
+            assert signal.getsignal(signal.SIGALRM) is own
+            assert (signal.getitimer(signal.ITIMER_REAL)[0] > 30) == (seconds == 60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_cors(app: FastAPI, path: str, method: str, expected: int) -> None:
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-credentials"] == "true"
     assert "x-request-id" in response.headers
+    assert (response.headers.get("access-control-expose-headers") == "x-request-id") == (method == "GET")
 
 
 @pytest.mark.parametrize("app", [[ORIGIN]], indirect=True)
