@@ -311,7 +311,7 @@ def test_wheels_for_amazon_linux_2(bake: Bake, tmp_path: Path) -> None:
 
 
 def test_lock_for_the_runtime(project: Path) -> None:
-    """The lowest Python of the lock is the runtime's, so what needs a newer one than 3.11 can be locked."""
+    """What needs a newer Python than 3.11 can be locked, and stays locked until --upgrade."""
     files = {
         "modern-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: modern\nVersion: 1.0\nRequires-Python: >=3.13\n"
     }
@@ -323,6 +323,10 @@ def test_lock_for_the_runtime(project: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert (project / "app" / "requirements.txt").read_text(encoding="utf-8").endswith(text)
     assert layer(project).returncode == 0
+    newer = make_wheel(project.parent / "wheels", "modern", version="2.0")
+    for options, pins in (((), text), (("--upgrade",), newer)):
+        assert build(project, "lock", *options, **settings(project)).returncode == 0
+        assert (project / "app" / "requirements.txt").read_text(encoding="utf-8").endswith(pins)
 
 
 LIBRARY = """[project]
@@ -378,6 +382,21 @@ def test_library_beside_the_service(source: str, project: Path) -> None:
         result = build(project, command)
         assert result.returncode == 0, result.stderr
     assert (project / "package" / "python" / "shared").is_dir()
+
+
+def test_library_for_development(project: Path) -> None:
+    """The lock for .venv has hashes too, so such a library is refused there as well."""
+    library = project.parent / "shared"
+    library.mkdir()
+    (library / "pyproject.toml").write_text(LIBRARY, encoding="utf-8")
+    path = project / "pyproject.toml"
+    text = re.sub(r"^dev = \[.*?^\]", 'dev = ["shared"]', path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    path.write_text(text + '\n[tool.uv.sources]\nshared = { path = "../shared" }\n', encoding="utf-8")
+    before = content(project)
+    result = build(project, "lock", **settings(project))
+    assert result.returncode == 1, result.stdout
+    assert "shared has no hash" in result.stderr
+    assert content(project) == before
 
 
 def test_failed_lock_changes_nothing(project: Path) -> None:
@@ -446,6 +465,20 @@ def test_layer_over_the_limit(project: Path) -> None:
     reason = "build.py: Lambda allows 2 MB with the function: remove a dependency, or use a container image."
     assert result.stderr.splitlines()[-1] == reason
     assert content(project) == before
+
+
+def test_archive_over_the_limit_of_an_upload(project: Path) -> None:
+    """It is written, with a line about what that means; the other one is not over the limit."""
+    script = project / "scripts" / "build.py"
+    text = script.read_text(encoding="utf-8")
+    assert "UPLOAD_LIMIT = 50 * MIB" in text
+    script.write_text(text.replace("UPLOAD_LIMIT = 50 * MIB", "UPLOAD_LIMIT = 2 * MIB"), encoding="utf-8")
+    big = random.Random(1).randbytes(3_145_728)  # noqa: S311 - so that it cannot be compressed
+    lock(project, make_wheel(project.parent / "wheels", "big", files={"big/data.bin": big}))
+    result = build(project, "zip", **settings(project))
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^dist/function\.zip: 0\.\d\d MB$", result.stdout, re.MULTILINE)
+    assert "\ndist/layer.zip: 3.00 MB; over 2 MB it has to be uploaded through S3\n" in result.stdout
 
 
 def test_not_a_project(project: Path) -> None:

@@ -197,7 +197,7 @@ def test_no_line_without_pip(project: Path, index: Server) -> None:
 
 @pytest.mark.parametrize("place", ["variable", "file"])
 def test_private_uv_despite_settings_of_pip(place: str, project: Path, tmp_path: Path) -> None:
-    """A uv that has to be installed comes from where pip is configured to look, and goes nowhere but into .uv/."""
+    """A uv that is too old is not used; one comes from where pip is configured to look, into .uv/ and nowhere else."""
     make_wheel(tmp_path / "wheels", "uv", files={"uv/__main__.py": b"print('uv 99.0.0')\n"})
     astray = str(tmp_path / "astray")
     settings = {"no-index": "1", "find-links": str(tmp_path / "wheels"), "require-virtualenv": "1", "user": "1"}
@@ -209,9 +209,17 @@ def test_private_uv_despite_settings_of_pip(place: str, project: Path, tmp_path:
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         (tmp_path / "pip.conf").write_text(f"[global]\n{lines}", encoding="utf-8")
     command = [interpreter("python3.13"), "-c", "import sys; sys.path[0] = 'scripts'; import run_uv; run_uv.find_uv()"]
-    environment = clean_environment(tmp_path, **environment)
-    result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == "uv 0.9 or newer was not found; installing it into .uv/ ...\n"
+    own = tmp_path / "bin" / "uv"
+    own.parent.mkdir()
+    environment = clean_environment(tmp_path, own.parent, **environment)
+    for version, output in (
+        ("0.9.0", ""),
+        ("0.8.24", "uv 0.9 or newer was not found; installing it into .uv/ ...\n"),
+    ):
+        own.write_text(f"#!/bin/sh\necho uv {version}\n", encoding="utf-8")
+        own.chmod(0o755)
+        result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == output
     assert list((project / ".uv").rglob("site-packages/uv/__main__.py"))
     assert not (tmp_path / "astray").exists()

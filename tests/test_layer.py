@@ -69,7 +69,7 @@ def test_layer_carries_no_boto3(bake: Bake) -> None:
 
 
 def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
-    """The second build does nothing; a changed lock, a lost file or another runtime makes it build, or --check fail."""
+    """The second build does nothing; a changed lock, lost file, other runtime or processor makes --check fail."""
     project = tmp_path / "project"
     shutil.copytree(bake(build_layer=True), project)
     record = project / "package" / "python" / ".layer.json"
@@ -96,11 +96,13 @@ def test_unchanged_layer_is_not_built_again(bake: Bake, tmp_path: Path) -> None:
     assert build(project, "layer", "--check").returncode == 0, "other settings do not make the layer stale"
 
     script = project / "scripts" / "build.py"
+    script.write_text(script.read_text().replace('ARCHITECTURE = "arm64"', 'ARCHITECTURE = "x86_64"'))
+    assert "out of date (architecture)" in build(project, "layer", "--check").stderr
     script.write_text(script.read_text().replace('RUNTIME = "python3.13"', 'RUNTIME = "python3.12"'))
-    assert "out of date (runtime, files)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, architecture, files)" in build(project, "layer", "--check").stderr
     with (project / "app" / "requirements.txt").open("a") as lock:
         lock.write("# changed\n")
-    assert "out of date (runtime, lock, files)" in build(project, "layer", "--check").stderr
+    assert "out of date (runtime, architecture, lock, files)" in build(project, "layer", "--check").stderr
 
 
 def test_failed_build_keeps_the_layer(bake: Bake, tmp_path: Path) -> None:
@@ -381,6 +383,21 @@ def test_search_for_python_goes_on(fault: str, small: Path) -> None:
         [sys.executable, "-c", code], cwd=small, env=environment, capture_output=True, encoding="utf-8"
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_venv_of_another_python(small: Path) -> None:
+    """After a change of the runtime, `make install` makes .venv again."""
+    settings = small / "pyproject.toml"
+    settings.write_text(re.sub(r"^dev = \[.*?^\]", "dev = []", settings.read_text(), flags=re.M | re.S), "utf-8")
+    shutil.copy(small / "app" / "requirements.txt", small / "requirements-dev.txt")
+    python = small / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    (small / ".venv" / "pyvenv.cfg").touch()
+    python.write_text("#!/bin/sh\necho 3.12\n", encoding="utf-8")
+    python.chmod(0o755)
+    result = build(small, "venv", UV_CONFIG_FILE=str(small.parent / "uv.toml"))
+    assert result.returncode == 0, result.stderr
+    assert subprocess.run([python, "-V"], capture_output=True, encoding="utf-8").stdout.startswith("Python 3.13.")
 
 
 def test_scripts_beside_a_package_called_bin(small: Path) -> None:

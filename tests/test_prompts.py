@@ -1,10 +1,13 @@
 """The questions at a terminal: a bad answer is asked again at once, and Ctrl-C leaves nothing or a whole project."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from cookiecutter_fastapi_lambda.environment import ignore_interrupts
 from tests.conftest import ROOT, Bake, files
 from tests.machine import BIN
 from tests.terminal import Terminal
@@ -132,6 +135,18 @@ def test_stopped_while_files_are_written(clone: Path, open_terminal: Open, tmp_p
     assert terminal.end() == 0, terminal.shown
     assert "Traceback" not in terminal.shown
     assert set(files(tmp_path / "output" / "orders-api")) == set(files(bake()))
+
+
+def test_ctrl_c_after_the_command() -> None:
+    """It is ignored until the command ends, and no longer: another one may follow in the same process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with click.Context(click.Command("cookiecutter")):
+            ignore_interrupts()
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_stopped_while_the_layer_is_built(clone: Path, open_terminal: Open, tmp_path: Path) -> None:

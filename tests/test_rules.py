@@ -59,6 +59,7 @@ REFUSED = [
     ("aws_region", "us-est-1", REGION, "'us-east-1' or 'us-west-1'"),
     ("aws_region", "eu-wst-1", REGION, "'eu-west-1' or 'us-west-1'"),
     ("aws_region", "ap-suotheast-2", REGION, "'ap-southeast-2' or 'ap-southeast-7'"),
+    ("aws_region", "ue-west-3", REGION, "'eu-west-3'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("runtime", "Python3.12", RUNTIMES, "'python3.12'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
@@ -69,15 +70,15 @@ REFUSED = [
     ("project_name", "x" * 81, "must be at most 80 characters long, not 81", f"'{'x' * 60}'"),
     ("project_name", "word " * 16 + "x", "must be at most 80 characters long, not 81", f"'{'word ' * 11}word'"),
     ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'x y'"),
-    ("description", "x\u2028y", f"{ONE_LINE} U+2028", "'x y'"),
+    *(("description", f"x{line}y", f"{ONE_LINE} U+{ord(line):04X}", "'x y'") for line in "\x85\u2028\u2029"),
     ("description", "\u202e\ufeff", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
     ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'x y'"),
-    ("build_layer", "yes", "must be true or false", "'true'"),
+    *(("build_layer", value, "must be true or false", "'true'") for value in ("yes", 1, None)),
 ]
 
 
 @pytest.mark.parametrize(("prompt", "value", "rule", "example"), REFUSED)
-def test_refusal(prompt: str, value: str, rule: str, example: str) -> None:
+def test_refusal(prompt: str, value: object, rule: str, example: str) -> None:
     """Each refusal is one ASCII sentence that names the prompt, the value, the rule and a good example."""
     (problem,) = rules.problems(GOOD | {prompt: value})
     assert problem.sentence == f"{prompt}: {ascii(value)} {rule}; for example {example}."

@@ -17,28 +17,29 @@ def make_wheel(
     files: dict[str, bytes] | None = None,
     needs: str = "",
     executable: str = "",
+    version: str = "1.0",
 ) -> str:
-    """Write a wheel of version 1.0 that may need another package, and return the lines that lock it."""
+    """Write a wheel that may need another package, and return the lines that lock it."""
     requirement = f"Requires-Dist: {needs}\n" if needs else ""
     *tags, system = tag.rpartition("-")
     tags = "".join(f"Tag: {''.join(tags)}{name}\n" for name in system.split("."))
-    info = f"{name}-1.0.dist-info"
+    info = f"{name}-{version}.dist-info"
     content = {
         f"{name}/__init__.py": b"value = 1\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requirement}".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requirement}".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n{tags}".encode(),
         **(files or {}),
     }
     lines = [f"{path},sha256={digest(data)},{len(data)}" for path, data in content.items()]
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{name}-1.0-{tag}.whl"
+    wheel = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in content.items():
             entry = zipfile.ZipInfo(path)
             entry.external_attr = (0o100755 if path == executable else 0o100644) << 16
             archive.writestr(entry, data)
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
-    return locked(name, wheel)
+    return locked(name, wheel, version)
 
 
 def make_sdist(folder: Path, name: str) -> str:
@@ -54,9 +55,9 @@ def make_sdist(folder: Path, name: str) -> str:
     return locked(name, sdist)
 
 
-def locked(name: str, path: Path) -> str:
+def locked(name: str, path: Path, version: str = "1.0") -> str:
     """Return the lines of a lock for one file."""
-    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def digest(data: bytes) -> str:

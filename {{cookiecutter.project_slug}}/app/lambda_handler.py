@@ -114,9 +114,11 @@ class LambdaHandler:
 
     def close(self) -> None:
         """Leave the lifespan when the process ends; Lambda, which freezes and kills, does not get here."""
-        if self.lifespan and not self.loop.is_closed():
-            self.lifespan.__exit__(None, None, None)
-        self.loop.close()
+        try:
+            if self.lifespan and not self.loop.is_closed():
+                self.lifespan.__exit__(None, None, None)
+        finally:
+            self.loop.close()
 
 
 def complete_routes(app: Any) -> None:

@@ -5,6 +5,7 @@ import functools
 import inspect
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -226,6 +227,7 @@ def test_end_of_the_lifespan(caplog: pytest.LogCaptureFixture) -> None:
     assert scopes == [{"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}]
     (error,) = (record for record in caplog.records if record.levelname == "ERROR")
     assert error.getMessage() == "The application failed at the end of its lifespan"
+    assert "RuntimeError: too late" in caplog.text
     LambdaHandler(app).close()  # which was not entered
     assert len(scopes) == 1
 
@@ -284,7 +286,7 @@ def test_body_that_is_not_base64() -> None:
     async def post(request: Request) -> str:
         return (await request.body()).decode()
 
-    event = http_event("/", "POST") | {"body": "plain text", "isBase64Encoded": True}
+    event = http_event("/", "POST") | {"body": "no base64", "isBase64Encoded": True}  # without the space it is
     response = LambdaHandler(app)(event, Context())
     detail = "The body is not base64, although the event says so"
     assert (response["statusCode"], json.loads(response["body"])) == (400, {"detail": detail})
@@ -377,19 +379,53 @@ def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> Non
     assert (message.count("in run_until_complete\n") == 1) == (wait == "blocking"), "what blocks, and nothing else"
     assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
     assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0, "the timer of one request must not end another"
 
 
-@pytest.mark.parametrize("path", ["/items/1", "/shop/items/1"])
-def test_public_url(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
+def test_no_time_left() -> None:
+    """A request that begins when less time is left than is kept for the response is ended at once."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await asyncio.sleep(1)
+
+    assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
+def test_timer_of_the_application() -> None:
+    """Its signal handler is there again after a request, and its timer is left alone."""
+
+    def own(*_: object) -> None:
+        raise AssertionError
+
+    handler = LambdaHandler(bare)
+    before = signal.signal(signal.SIGALRM, own)
+    try:
+        for seconds in (0, 60):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            assert get(handler, "/") == "answer"
+            assert signal.getsignal(signal.SIGALRM) is own
+            assert (signal.getitimer(signal.ITIMER_REAL)[0] > 30) == (seconds == 60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("path", "public"), [("/items/1", "/items/1"), ("/shop/items/1", "/items/1"), ("/shopping", "/shopping")]
+)
+def test_public_url(path: str, public: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The setting names what clients see, whether the proxy passes the base path on or not."""
     app = FastAPI()
 
-    @app.get("/items/1")
-    async def url(request: Request) -> list[str]:
-        return [str(request.url), str(request.url_for("url"))]
+    @app.get("/{path:path}")
+    async def url(path: str, request: Request) -> list[str]:
+        return [str(request.url), str(request.url_for("url", path=path))]
 
     monkeypatch.setattr(settings, "PUBLIC_URL", urlsplit("http://www.example.com:8080/shop"))
-    assert get(LambdaHandler(app), path) == ["http://www.example.com:8080/shop/items/1"] * 2
+    assert get(LambdaHandler(app), path) == [f"http://www.example.com:8080/shop{public}"] * 2
 
 
 @pytest.mark.parametrize("event", WARMUP_EVENTS)
