@@ -48,7 +48,7 @@ CITED = {
     '{"message":"Missing Authentication Token"}': f"{GATEWAY}supported-gateway-response-types.html",
     "Internal Server Error": f"{AWS}lambda/latest/dg/urls-monitoring.html",
     '{"Message":"Forbidden…"}': f"{AWS}lambda/latest/dg/urls-auth.html",
-    "blocked by CORS policy": "https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CORS/Errors",
+    "blocked by CORS policy": "https://developer.mozilla.org/en-US/docs/Web/HTTP/CORS/Errors",
 }
 FRONT_END_ROWS = {
     "http_api": ['{"message":"Internal Server Error"}', '{"message":"Not Found"}'],
