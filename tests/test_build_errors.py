@@ -275,7 +275,7 @@ def test_words_of_uv(words: str, case: Callable[[Path, str], None], project: Pat
 def test_table_has_the_words_that_are_tested() -> None:
     """Each row of the table is provoked above, and what is provoked above has a row."""
     readme = (ROOT / "{{cookiecutter.project_slug}}" / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([^`]+)` \|", readme.partition("## Troubleshooting")[2], re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|", readme.partition("### In the build")[2], re.MULTILINE)
     assert rows == list(dict.fromkeys(words for words, _ in CASES))
 
 

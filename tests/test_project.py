@@ -102,21 +102,21 @@ def test_deploy_builds_first(bake: Bake, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     sam = commands / "sam"
     lines = ["#!/bin/sh", f'echo "$1" >> "{calls}"']
-    lines += ['[ "$1" = deploy ] || make build-DependenciesLayer ARTIFACTS_DIR=.aws-sam/build/DependenciesLayer']
+    lines += ['[ "$1" != build ] || make build-DependenciesLayer ARTIFACTS_DIR=.aws-sam/build/DependenciesLayer']
     sam.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sam.chmod(0o755)
     environment = clean_environment(tmp_path, commands)
     deploy = ["make", "deploy"]
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
-    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"]
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "list"]
     assert (project / "package" / "python" / "fastapi").is_dir()
 
     lock = project / "app" / "requirements.txt"
     lock.write_text(lock.read_text().replace("==", "==999.", 1), encoding="utf-8")
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode != 0
-    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "build"]
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "list", "build"]
 
 
 def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:
