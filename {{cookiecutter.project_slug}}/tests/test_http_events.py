@@ -21,6 +21,17 @@ def payload_2(path: str, domain: str, **context: str) -> dict[str, Any]:
     return {"rawPath": path, "requestContext": {"http": http, "domainName": domain, **context}}
 
 
+def routed(key: str, proxy: str) -> dict[str, Any]:
+    """Return what the event of an HTTP API has of the route that it matches."""
+    return {"routeKey": key, "pathParameters": {"proxy": proxy}}
+
+
+def payload_1(path: str, resource: str, proxy: str, **context: Any) -> dict[str, Any]:
+    """Return the parts of an event of a REST API that tell the base path; a custom domain's is in both paths."""
+    parameters = {"pathParameters": {"proxy": proxy}}
+    return {"resource": resource, "path": path, "requestContext": {"path": path, **context}} | parameters
+
+
 @pytest.mark.parametrize(
     ("event", "base_path", "path"),
     [
@@ -36,6 +47,21 @@ def payload_2(path: str, domain: str, **context: str) -> dict[str, Any]:
         (payload_2("/None/items/1", URL), "", "/None/items/1"),
         # A Function URL has decoded one of its two paths.
         (payload_2("/items/a%252Fb", URL), "", "/items/a%2Fb"),
+        (payload_2("", URL), "", "/"),
+        (payload_2("/dev", "api.example.com", stage="dev"), "", "/"),
+        # The base path of a custom domain is what the route does not match.
+        (payload_2("/shop/items/X", "x.com") | routed("ANY /{proxy+}", "items/X"), "/shop", "/shop/items/X"),
+        (payload_2("/shop/", "x.com") | routed("ANY /", ""), "/shop", "/shop/"),
+        (payload_2("/shop", "x.com") | routed("ANY /", ""), "/shop", "/shop/"),
+        (payload_2("/shop/items", "x.com") | routed("$default", "items"), "", "/shop/items"),
+        (payload_2("/shop/items", "x.com") | routed("", "items"), "", "/shop/items"),
+        (payload_2("/shop/items", URL) | routed("ANY /{proxy+}", "items"), "", "/shop/items"),
+        (payload_1("/shop/items/1", "/{proxy+}", "items/1"), "/shop", "/shop/items/1"),
+        (payload_1("/shop/a%2Fb", "/{proxy+}", "a%2Fb"), "/shop", "/shop/a/b"),
+        (payload_1("/shop", "/", ""), "/shop", "/shop/"),
+        # Of a route with a resource of its own, the event has the path without a stage.
+        (payload_1("/prod/items/1", "/items/{id}", "1") | {"path": "/items/1"}, "/prod", "/prod/items/1"),
+        (payload_1("/shop/b", "/{proxy+}", "b", elb={}), "", "/shop/b"),
     ],
 )
 def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
@@ -60,6 +86,10 @@ def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
         ({"requestContext": {"elb": {}}}, "an event with 'requestContext' in it"),
         ({"version": "2.0", "requestContext": {}, "routeArn": "a"}, "an event with 'requestContext', 'routeArn', "),
         ({"version": "2.0", "requestContext": {}}, "an event with 'requestContext', 'version' in it"),
+        ({"httpMethod": "GET", "requestContext": {}, "version": "3.0"}, "an event with 'httpMethod', "),
+        (http_event("/") | {"methodArn": "a"}, "an event with "),
+        (http_event("/") | {"routeArn": "a"}, "an event with "),
+        (http_event("/") | {"requestContext": {"elb": {}, "http": {}, "connectionId": "c"}}, "an event of a WebSocket"),
         (None, "a NoneType"),
     ],
 )
