@@ -222,3 +222,54 @@ def test_every_known_region_passes() -> None:
     for region in rules.REGIONS:
         answers = GOOD | {"aws_region": region}
         assert rules.problems(answers) + rules.warnings(answers) == []
+
+
+def test_unknown_names() -> None:
+    """A name that is no question is refused with the question that is nearest to it; private ones are no answers."""
+    assert rules.unknown_names([*QUESTIONS, "_template", "__sam"]) == []
+    found = rules.unknown_names(["deploy", "quite_another"])
+    assert [(problem.questions, problem.sentence, problem.example) for problem in found] == [
+        (("deploy",), "'deploy' is not the name of a question; for example 'deployer'.", ""),
+        (("quite_another",), "'quite_another' is not the name of a question; for example 'project_name'.", ""),
+    ]
+
+
+@pytest.mark.parametrize("deployer", ["sam", "serverless", "zip"])
+def test_derived_words(deployer: str) -> None:
+    """What the files of the template read follows from the answers."""
+    answers = GOOD | {"deployer": deployer, "api": "function_url", "aws_region": "eu-west-1", "runtime": "python3.12"}
+    assert rules.derived(answers) == {
+        "__python": "3.12",
+        "__sam": deployer == "sam",
+        "__serverless": deployer == "serverless",
+        "__zip": deployer == "zip",
+        "__template": deployer != "serverless",
+        "__url": True,
+        "__domain": "lambda-url.eu-west-1.on.aws",
+    }
+    assert rules.derived(answers | {"api": "rest_api"})["__domain"] == "execute-api.eu-west-1.amazonaws.com"
+
+
+def test_printable() -> None:
+    """Letters of any script are; controls, separators of lines and what reverses the direction of a text are not."""
+    assert all(map(rules.printable, "aX\u00e9\u05d0\u0627\u4e2d\U0001f600 "))
+    odd = "\0\n\x85\u2028\u2029\ud800\ufeff\ufffe\uffff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    assert [character for character in odd if rules.printable(character)] == []
+
+
+def test_lengths_at_the_limit() -> None:
+    """A value is shown whole up to 100 characters, and a slug keeps whole words in their order."""
+    for length in (98, 99):
+        assert ("..." in rules.shown("x" * length)) == (length == 99)
+    assert (
+        rules.usable_slug("one two three four five six seven eight nine ten")
+        == "one-two-three-four-five-six-seven-eight"
+    )
+    assert rules.usable_slug("1 aa b ccccccccccccccccccccccccccccccc ddd") == "api-1-aa-b"
+
+
+def test_nearest_regions() -> None:
+    """The nearest comes first; the letter of an availability zone is left out."""
+    assert rules.regions_near("us-east-1a") == ["us-east-1"]
+    assert rules.regions_near("eu-wst-3") == ["eu-west-3", "eu-west-2"]
+    assert rules.regions_near("ap-southeast-77") == ["ap-southeast-7", "ap-southeast-1"]
