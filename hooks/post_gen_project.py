@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-DEPLOY = {"sam": "sam build && sam deploy --guided", "serverless": "npm ci && npx osls deploy", "zip": "make deploy"}
+DEPLOY = {"sam": "sam build && sam deploy", "serverless": "npm ci && npx osls deploy", "zip": "make deploy"}
 LATER = "package/ is not built yet: run `python scripts/build.py layer` in the project, or `make layer`."
 
 

@@ -20,7 +20,7 @@ def test_make_new(clone: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("Making .venv ...\n")
-    last = '  cd "../my output/shop-of-ours"\n  make test\n  sam build && sam deploy --guided\n'
+    last = '  cd "../my output/shop-of-ours"\n  make test\n  sam build && sam deploy\n'
     assert result.stdout.endswith(last)
     assert (output / "shop-of-ours" / "app" / "main.py").is_file()
     assert (output / "shop-of-ours" / "package" / "python" / "fastapi").is_dir()
