@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.aws import Aws
 from tests.machine import CACHE, clean_environment, npm_ci, with_node
+from tests.ministack import Ministack
 
 LOCKED = ("package.json", "package-lock.json")
 
@@ -38,8 +39,13 @@ def copy(project: Path, target: Path) -> Path:
     return target
 
 
-def osls(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProcess[str]:
+def osls(project: Path, aws: Aws | Ministack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run osls in a project, with what build.py needs on PATH."""
+    return run(project, aws, project / "node_modules" / ".bin" / "osls", *arguments)
+
+
+def run(project: Path, aws: Aws | Ministack, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project, with npx, and what build.py needs, on PATH."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
     commands = home / "bin"
@@ -49,7 +55,7 @@ def osls(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProces
     variables["NODE_COMPILE_CACHE"] = str(CACHE / "node")
     variables["SLS_AWS_MONITORING_FREQUENCY"] = "100"  # milliseconds between looks at a stack
     return subprocess.run(
-        [project / "node_modules" / ".bin" / "osls", *arguments],
+        command,
         cwd=project,
         env=variables,
         capture_output=True,

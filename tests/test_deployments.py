@@ -1,0 +1,191 @@
+"""Whole deployments with SAM and osls on ministack, as a user types them; test_deploy.py has those of deploy.py."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Bake
+from tests.machine import ARCHITECTURE
+from tests.ministack import Ministack
+from tests.sam import sam
+from tests.serverless import node_modules, osls
+from tests.test_layer import build
+from tests.wheels import make_wheel
+
+
+class Service:
+    """A project that is deployed under a name of its own."""
+
+    def __init__(self, folder: Path, ministack: Ministack) -> None:
+        self.folder, self.ministack, self.name = folder, ministack, folder.name
+        self.url = ""
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Replace a text in a file, which is there."""
+        text = (self.folder / file).read_text(encoding="utf-8")
+        assert old in text
+        (self.folder / file).write_text(text.replace(old, new), encoding="utf-8")
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return the status and the body of what the service answers at a path."""
+        return self.answer(path, None)
+
+    def post(self, path: str, body: str) -> tuple[int, str]:
+        """Return the status and the body of what the service answers to this JSON."""
+        return self.answer(path, body.encode())
+
+    def answer(self, path: str, body: bytes | None) -> tuple[int, str]:
+        """Send a request to the address that the deployment printed."""
+        status, answer = self.ministack.call(f"{self.url}{path}", body)
+        return status, answer.decode()
+
+    def need_tiny(self) -> None:
+        """Let the code need a package that a folder of the project has, and lock it, as the README says."""
+        make_wheel(self.folder / "wheels", "tiny")
+        self.replace("pyproject.toml", "\ndependencies = [\n", '\ndependencies = [\n    "tiny",\n')
+        self.replace("pyproject.toml", "\npackage = false\n", '\npackage = false\nfind-links = ["wheels"]\n')
+        result = build(self.folder, "lock")
+        assert result.returncode == 0, result.stderr
+        self.replace("app/items.py", "from fastapi import ", "import tiny\nfrom fastapi import ")
+        text = (self.folder / "app" / "items.py").read_text(encoding="utf-8")
+        self.replace("app/items.py", re.search(r'"\w+ 42"', text)[0], 'f"Tiny {tiny.value}"')
+
+
+class Sam(Service):
+    """A project that `sam` deploys."""
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run the SAM CLI, and return what it says."""
+        settings = self.ministack.environment | {"SAM_CLI_POLL_DELAY": "0.1"}
+        result = sam(self.folder, *arguments, **settings)
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def deploy(self, *options: str) -> str:
+        """Build and deploy, without the question about the change set."""
+        self.run("build")
+        said = self.run("deploy", "--no-confirm-changeset", *options)
+        if not self.url:
+            self.url = re.search(r"^Key +ApiUrl *$[^$]*?^Value +(https://\S+/) *$", said, re.MULTILINE)[1]
+            self.ministack.add_routes(self.name)
+        return said
+
+
+class Osls(Service):
+    """A project that osls deploys, as its stage prod."""
+
+    def __init__(self, folder: Path, ministack: Ministack) -> None:
+        super().__init__(folder, ministack)
+        if not (folder / "node_modules").exists():
+            (folder / "node_modules").symlink_to(node_modules(folder))
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run osls, and return what it says."""
+        result = osls(self.folder, self.ministack, *arguments)
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def deploy(self, *options: str) -> str:
+        """Deploy."""
+        said = self.run("deploy", *options)
+        if not self.url:
+            self.url = re.search(r"^endpoints?:\s+(?:ANY - )?(https://\S+/)$", said, re.MULTILINE)[1]
+        return said
+
+
+@pytest.fixture
+def service(bake: Bake, ministack: Ministack, tmp_path: Path) -> Callable[..., Service]:
+    """Return a function that makes a project of a name for a deployer, behind an HTTP API unless it says otherwise."""
+
+    def make(kind: type[Service], name: str, **answers: object) -> Service:
+        deployer = {Sam: "sam", Osls: "serverless"}[kind]
+        answers |= {"deployer": deployer, "project_slug": name, "architecture": ARCHITECTURE, "build_layer": True}
+        shutil.copytree(bake(**answers), tmp_path / name)
+        return kind(tmp_path / name, ministack)
+
+    return make
+
+
+def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
+    """Created, a parameter, which is kept, nothing to change, the code, a dependency, and away: all is served."""
+    life = service(Sam, "sam-life")
+    life.deploy()
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+    assert life.get("items/43")[0] == 404
+    assert life.post("items", '{"name":"A lamp"}')[0] == 201
+    assert life.get("docs")[0] == 200
+
+    said = life.run("deploy", "--no-confirm-changeset", "--parameter-overrides", "Docs=off")
+    assert uploads(said) == []
+    assert life.get("docs")[0] == 404
+
+    said = life.deploy()
+    assert "No changes to deploy. Stack sam-life is up to date" in said
+    assert uploads(said) == []
+    assert life.get("docs")[0] == 404
+
+    life.replace("app/items.py", '"Item 42"', '"Thing 42"')
+    assert uploads(life.deploy()) == ["archive", "template"]
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Thing 42"}')
+
+    (before,) = ministack.function("sam-life")["Layers"]
+    life.need_tiny()
+    assert uploads(life.deploy()) == ["archive", "archive", "template"]
+    (layer,) = ministack.function("sam-life")["Layers"]
+    assert layer["Arn"] != before["Arn"]
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Tiny 1"}')
+    assert life.get("docs")[0] == 404
+
+    assert set(ministack.resources("sam-life")) == {"stack", "function", "layer", "log group", "role", "API"}
+    life.run("delete", "--no-prompts")
+    assert ministack.resources("sam-life") == {}
+
+
+def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> None:
+    """Created, nothing to change, a parameter, for once, the code, that alone, back, a dependency, and away."""
+    life = service(Osls, "osls-life")
+    assert "Service deployed to stack osls-life-prod" in life.deploy()
+    assert f"ApiUrl: {life.url}\n" in life.run("info", "--verbose")
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+    assert life.get("items/43")[0] == 404
+    assert life.post("items", '{"name":"A lamp"}')[0] == 201
+    assert life.get("docs")[0] == 200
+
+    assert "No changes to deploy. Deployment skipped." in life.deploy()
+
+    life.deploy("--param=docs=off")
+    assert life.get("docs")[0] == 404
+
+    life.replace("app/items.py", '"Item 42"', '"Thing 42"')
+    life.deploy()
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Thing 42"}')
+    assert life.get("docs")[0] == 200, "docs has its default again"
+
+    life.replace("app/items.py", '"Thing 42"', '"Other 42"')
+    assert "Function code deployed" in life.run("deploy", "function", "-f", "api")
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Other 42"}')
+
+    timestamp = re.search(r"Timestamp: (\d+)", life.run("deploy", "list"))[1]
+    assert "rolled back" in life.run("rollback", "-t", timestamp)
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+
+    (before,) = ministack.function("osls-life-prod")["Layers"]
+    life.need_tiny()
+    life.deploy()
+    (layer,) = ministack.function("osls-life-prod")["Layers"]
+    assert layer["Arn"] != before["Arn"]
+    assert life.get("items/42") == (200, '{"item_id":42,"name":"Tiny 1"}')
+
+    kinds = {"stack", "function", "layer", "log group", "role", "API", "bucket"}
+    assert set(ministack.resources("osls-life")) == kinds
+    assert "successfully removed" in life.run("remove")
+    assert ministack.resources("osls-life") == {}
+
+
+def uploads(said: str) -> list[str]:
+    """Return what SAM says that it uploads, in its order of names."""
+    names = set(re.findall(r"Uploading to (\S+)", said))
+    return sorted("template" if name.endswith(".template") else "archive" for name in names)
