@@ -105,16 +105,19 @@ def deployed_with(deployer: str) -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make test-all`."""
+    """Add the options of `make test-all` and `make test-deploy`."""
     parser.addoption("--all-projects", action="store_true", help="run the tests that take minutes")
+    parser.addoption("--deployments", action="store_true", help="run the tests that deploy whole projects")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests that take minutes to `make test-all`."""
-    if not config.getoption("--all-projects"):
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Leave tests that take minutes to `make test-all`, and those that deploy to `make test-deploy` as well."""
+    everything = config.getoption("--all-projects")
+    skipped = {"long": not everything, "deployment": not everything and not config.getoption("--deployments")}
+    left = [item for item in items if any(skipped[name] and item.get_closest_marker(name) for name in skipped)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,17 +1,20 @@
 """Whole deployments with SAM and osls on ministack, as a user types them; test_deploy.py has those of deploy.py."""
 
+import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bake
-from tests.machine import ARCHITECTURE
+from tests.conftest import CONTEXT, Bake
+from tests.machine import ARCHITECTURE, BIN, clean_environment, links, with_node
 from tests.ministack import Ministack
 from tests.sam import sam
 from tests.serverless import node_modules, osls
+from tests.test_first_hour import Project
 from tests.test_layer import build
 from tests.wheels import make_wheel
 
@@ -22,6 +25,10 @@ class Service:
     def __init__(self, folder: Path, ministack: Ministack) -> None:
         self.folder, self.ministack, self.name = folder, ministack, folder.name
         self.url = ""
+
+    def deploy(self, *options: str) -> str:
+        """Deploy, and return what is said; the address is kept."""
+        raise NotImplementedError
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Replace a text in a file, which is there."""
@@ -57,10 +64,10 @@ class Service:
 class Sam(Service):
     """A project that `sam` deploys."""
 
-    def run(self, *arguments: str, code: int = 0) -> str:
+    def run(self, *arguments: str, code: int = 0, typed: str = "") -> str:
         """Run the SAM CLI, and return what it says."""
         settings = self.ministack.environment | {"SAM_CLI_POLL_DELAY": "0.1"}
-        result = sam(self.folder, *arguments, **settings)
+        result = sam(self.folder, *arguments, typed=typed, **settings)
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
 
@@ -69,9 +76,13 @@ class Sam(Service):
         self.run("build")
         said = self.run("deploy", "--no-confirm-changeset", *options)
         if not self.url:
-            self.url = re.search(r"^Key +ApiUrl *$[^$]*?^Value +(https://\S+/) *$", said, re.MULTILINE)[1]
+            self.url = self.printed(said)
             self.ministack.add_routes(self.name)
         return said
+
+    def printed(self, said: str) -> str:
+        """Return the address among the outputs that are printed."""
+        return re.search(r"^Key +ApiUrl *$[^$]*?^Value +(https://\S+/) *$", said, re.MULTILINE)[1]
 
 
 class Osls(Service):
@@ -92,7 +103,7 @@ class Osls(Service):
         """Deploy."""
         said = self.run("deploy", *options)
         if not self.url:
-            self.url = re.search(r"^endpoints?:\s+(?:ANY - )?(https://\S+/)$", said, re.MULTILINE)[1]
+            self.url = re.search(r"^endpoints?:\s+(?:ANY - )?(https://\S+)$", said, re.MULTILINE)[1].rstrip("/") + "/"
         return said
 
 
@@ -183,6 +194,102 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
     assert set(ministack.resources("osls-life")) == kinds
     assert "successfully removed" in life.run("remove")
     assert ministack.resources("osls-life") == {}
+
+
+@pytest.mark.deployment
+@pytest.mark.parametrize("kind", [Sam, Osls])
+@pytest.mark.parametrize("api", CONTEXT["api"][1:])
+def test_other_front_ends(api: str, kind: type[Service], service: Callable[..., Service], ministack: Ministack) -> None:
+    """The address that is printed answers, below the stage of a REST API, where /docs finds the schema."""
+    name = f"{kind.__name__.lower()}-{api.replace('_', '-')}"
+    other = service(kind, name, api=api)
+    other.deploy()
+    stage = "prod/" if api == "rest_api" else ""
+    assert other.url.partition("//")[2].partition("/")[2] == stage
+    assert other.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+    assert f"url: '/{stage}openapi.json'" in other.get("docs")[1]
+    assert "/items/{item_id}" in json.loads(other.get("openapi.json")[1])["paths"]
+    if api == "rest_api":
+        gateway, rest_api = ministack.client("apigateway"), other.url.partition("//")[2].partition(".")[0]
+        # osls switches it on by a call after the deployment.
+        assert gateway.get_stage(restApiId=rest_api, stageName="prod")["tracingEnabled"] is True
+
+
+@pytest.mark.deployment
+@pytest.mark.parametrize("deployer", CONTEXT["deployer"])
+def test_first_hour(deployer: str, bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
+    """What a newcomer has made of the example is served after the command of the README, in a fresh project."""
+    name = f"hour-{deployer}"
+    shutil.copytree(bake(deployer=deployer, project_slug=name, architecture=ARCHITECTURE), tmp_path / name)
+    project = Project(tmp_path / name, tmp_path / "home")
+    project.replace_the_example()
+    readme = (project.folder / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^## Deploy\n.*?^```\n(.+?)\n```", readme, re.MULTILINE | re.DOTALL)[1]
+    tools = links(with_node(tmp_path / "bin") / "sam", sam=BIN / "sam")
+    more = ministack.environment | {"SAM_CLI_POLL_DELAY": "0.1", "SLS_AWS_MONITORING_FREQUENCY": "100"}
+    environment = clean_environment(tmp_path / "home", tools, tools.parent, UV_PYTHON_DOWNLOADS="never", **more)
+    result = subprocess.run(
+        ["sh", "-c", command],
+        cwd=project.folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        input="y\n",  # SAM asks if it may execute the change set
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    stack = f"{name}-prod" if deployer == "serverless" else name
+    url = ministack.outputs(stack)["ApiUrl"]
+    assert url in result.stdout
+    if deployer != "serverless":
+        ministack.add_routes(stack)
+    order = b'{"article":"lamp","order_id":1,"currency":"EUR"}'
+    assert ministack.call(f"{url}orders", b'{"article": "lamp"}') == (201, order)
+    assert ministack.call(f"{url}orders/1") == (200, order)
+    assert ministack.call(f"{url}orders/2")[0] == 404
+    assert ministack.call(f"{url}static/shop.css") == (200, b"a { color: green }\n")
+
+
+@pytest.mark.deployment
+def test_guided(service: Callable[..., Sam]) -> None:
+    """--guided asks if the service may be public; a parameter that it saves comes back after another value."""
+    guided = service(Sam, "sam-guided")
+    guided.run("build")
+    # Stack, region, four parameters, three questions about the change set, the role and the rollback.
+    defaults = "\n" * 9
+    said = guided.run("deploy", "--guided", typed="\n" * 30, code=1)
+    assert "ApiFunction has no authentication. Is this okay? [y/N]" in said
+    assert "Security Constraints Not Satisfied" in said
+    # One y for each route; then where to save the answers, and the change set.
+    guided.url = guided.printed(guided.run("deploy", "--guided", typed=f"{defaults}y\ny\n\n\n\ny\n"))
+    guided.ministack.add_routes("sam-guided")
+    for options, status in ((["--parameter-overrides", "Docs=off"], 404), ([], 200)):
+        guided.run("deploy", "--no-confirm-changeset", *options)
+        assert guided.get("docs")[0] == status
+
+
+@pytest.mark.deployment
+def test_stages_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
+    """The command of the README deploys a stage beside the stack; deleting it leaves the stack and its archives."""
+    stages = service(Sam, "sam-stages")
+    stages.deploy()
+
+    def archives() -> set[str]:
+        s3 = ministack.client("s3")
+        buckets = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+        listed = [s3.list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
+        return {each["Key"] for objects in listed for each in objects if each["Key"].startswith("sam-stages")}
+
+    before = archives()
+    readme = (stages.folder / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"`sam (deploy --stack-name sam-stages-dev\b[^`]*)`", readme)[1].split()
+    stages.run(*command, "--no-confirm-changeset")
+    assert {key.partition("/")[0] for key in archives()} == {"sam-stages", "sam-stages-dev"}
+    stages.run("delete", "--no-prompts", "--stack-name", "sam-stages-dev")
+    assert "stack" not in ministack.resources("sam-stages-dev")
+    assert archives() == before
+    assert stages.get("items/42")[0] == 200
+    stages.run("delete", "--no-prompts")
+    assert archives() == set()
 
 
 def uploads(said: str) -> list[str]:
