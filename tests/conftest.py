@@ -16,7 +16,6 @@ from filelock import FileLock
 from hypothesis import settings
 
 from cookiecutter_fastapi_lambda.rules import CHOICES
-from tests.aws import Aws
 from tests.machine import CI, RUNTIMES, UV, interpreter
 from tests.ministack import Ministack
 from tests.serverless import copy, osls
@@ -229,14 +228,7 @@ def serverless_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[P
 
 
 @pytest.fixture(scope="session")
-def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """Start what stands in for AWS, once for all tests."""
-    with Aws(tmp_path_factory.mktemp("aws") / "log") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def package(bake: Bake, aws_server: Aws, shared: Path) -> Package:
+def package(bake: Bake, ministack: Ministack, shared: Path) -> Package:
     """Return a function that runs `osls package` in the project with some answers; equal answers are packaged once."""
 
     def package(**answers: object) -> tuple[Path, str]:
@@ -245,19 +237,12 @@ def package(bake: Bake, aws_server: Aws, shared: Path) -> Package:
         with FileLock(f"{target}.lock"):
             if not (target / "printed").exists():
                 project = copy(bake(**answers, build_layer=True), target / "project")
-                result = osls(project, aws_server, "package")
+                result = osls(project, ministack, "package")
                 assert result.returncode == 0, result.stderr + result.stdout
                 (target / "printed").write_text(result.stdout + result.stderr, encoding="utf-8")
         return target / "project", (target / "printed").read_text(encoding="utf-8")
 
     return package
-
-
-@pytest.fixture
-def aws(aws_server: Aws) -> Aws:
-    """Return what stands in for AWS, with nothing in it."""
-    aws_server.reset()
-    return aws_server
 
 
 @pytest.fixture(scope="session")

@@ -134,9 +134,10 @@ class Ministack:
         return {kind: each for kind, names in found.items() for each in names if name in each}
 
     def add_routes(self, stack: str, region: str = "us-east-1") -> None:
-        """Make what ministack leaves out of a stack: it does not read the routes in an API's Body.
+        """Make what ministack leaves out of a stack: it reads no HTTP API's Body, and no ANY in a REST API's.
 
-        CloudFormation makes a route of each path in it. Here they are made from the processed template, by calls.
+        CloudFormation makes a route of each path in it. Here they are made from the processed template, by calls. osls
+        writes each route as a resource, so its stacks lack nothing.
         """
         cloudformation, resources = self.client("cloudformation", region), {}
         arn = self.function(stack, region)["FunctionArn"]

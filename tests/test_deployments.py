@@ -13,7 +13,7 @@ from tests.conftest import CONTEXT, Bake
 from tests.machine import ARCHITECTURE, BIN, clean_environment, links, with_node
 from tests.ministack import Ministack
 from tests.sam import sam
-from tests.serverless import node_modules, osls
+from tests.serverless import node_modules, osls, run
 from tests.test_first_hour import Project
 from tests.test_layer import build
 from tests.wheels import make_wheel
@@ -48,6 +48,10 @@ class Service:
         """Send a request to the address that the deployment printed."""
         status, answer = self.ministack.call(f"{self.url}{path}", body)
         return status, answer.decode()
+
+    def readme(self) -> str:
+        """Return the text of README.md in one line."""
+        return " ".join((self.folder / "README.md").read_text(encoding="utf-8").split())
 
     def need_tiny(self) -> None:
         """Let the code need a package that a folder of the project has, and lock it, as the README says."""
@@ -137,6 +141,7 @@ def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> Non
     assert "No changes to deploy. Stack sam-life is up to date" in said
     assert uploads(said) == []
     assert life.get("docs")[0] == 404
+    assert "Later deployments keep the value, unless `samconfig.toml` has `parameter_overrides`" in life.readme()
 
     life.replace("app/items.py", '"Item 42"', '"Thing 42"')
     assert uploads(life.deploy()) == ["archive", "template"]
@@ -159,11 +164,14 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
     """Created, nothing to change, a parameter, for once, the code, that alone, back, a dependency, and away."""
     life = service(Osls, "osls-life")
     assert "Service deployed to stack osls-life-prod" in life.deploy()
-    assert f"ApiUrl: {life.url}\n" in life.run("info", "--verbose")
+    info = run(life.folder, ministack, "npx", "sls", "info", "--verbose")
+    assert f"ApiUrl: {life.url}\n" in info.stdout
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
     assert life.get("items/43")[0] == 404
     assert life.post("items", '{"name":"A lamp"}')[0] == 201
     assert life.get("docs")[0] == 200
+
+    (before,) = ministack.function("osls-life-prod")["Layers"]
 
     assert "No changes to deploy. Deployment skipped." in life.deploy()
 
@@ -173,7 +181,9 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
     life.replace("app/items.py", '"Item 42"', '"Thing 42"')
     life.deploy()
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Thing 42"}')
-    assert life.get("docs")[0] == 200, "docs has its default again"
+    assert life.get("docs")[0] == 200
+    assert "Later deployments without the option take the default again" in life.readme()
+    assert ministack.function("osls-life-prod")["Layers"] == [before], "it has not changed"
 
     life.replace("app/items.py", '"Thing 42"', '"Other 42"')
     assert "Function code deployed" in life.run("deploy", "function", "-f", "api")
@@ -183,7 +193,6 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
     assert "rolled back" in life.run("rollback", "-t", timestamp)
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
 
-    (before,) = ministack.function("osls-life-prod")["Layers"]
     life.need_tiny()
     life.deploy()
     (layer,) = ministack.function("osls-life-prod")["Layers"]
@@ -280,8 +289,7 @@ def test_stages_with_sam(service: Callable[..., Sam], ministack: Ministack) -> N
         return {each["Key"] for objects in listed for each in objects if each["Key"].startswith("sam-stages")}
 
     before = archives()
-    readme = (stages.folder / "README.md").read_text(encoding="utf-8")
-    command = re.search(r"`sam (deploy --stack-name sam-stages-dev\b[^`]*)`", readme)[1].split()
+    command = re.search(r"`sam (deploy --stack-name sam-stages-dev\b[^`]*)`", stages.readme())[1].split()
     stages.run(*command, "--no-confirm-changeset")
     assert {key.partition("/")[0] for key in archives()} == {"sam-stages", "sam-stages-dev"}
     stages.run("delete", "--no-prompts", "--stack-name", "sam-stages-dev")
