@@ -30,6 +30,10 @@ class Service:
         """Deploy, and return what is said; the address is kept."""
         raise NotImplementedError
 
+    def logs(self) -> str:
+        """Return the log of the function."""
+        raise NotImplementedError
+
     def replace(self, file: str, old: str, new: str) -> None:
         """Replace a text in a file, which is there."""
         text = (self.folder / file).read_text(encoding="utf-8")
@@ -84,6 +88,10 @@ class Sam(Service):
             self.ministack.add_routes(self.name)
         return said
 
+    def logs(self) -> str:
+        """Let SAM show the log."""
+        return self.run("logs")
+
     def printed(self, said: str) -> str:
         """Return the address among the outputs that are printed."""
         return re.search(r"^Key +ApiUrl *$[^$]*?^Value +(https://\S+/) *$", said, re.MULTILINE)[1]
@@ -109,6 +117,10 @@ class Osls(Service):
         if not self.url:
             self.url = re.search(r"^endpoints?:\s+(?:ANY - )?(https://\S+)$", said, re.MULTILINE)[1].rstrip("/") + "/"
         return said
+
+    def logs(self) -> str:
+        """Let osls show the log."""
+        return self.run("logs", "-f", "api")
 
 
 @pytest.fixture
@@ -209,13 +221,14 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
 @pytest.mark.parametrize("kind", [Sam, Osls])
 @pytest.mark.parametrize("api", CONTEXT["api"][1:])
 def test_other_front_ends(api: str, kind: type[Service], service: Callable[..., Service], ministack: Ministack) -> None:
-    """The address that is printed answers, below the stage of a REST API, where /docs finds the schema."""
+    """The printed address answers, below the stage of a REST API, and /docs finds the schema there; it is logged."""
     name = f"{kind.__name__.lower()}-{api.replace('_', '-')}"
     other = service(kind, name, api=api)
     other.deploy()
     stage = "prod/" if api == "rest_api" else ""
     assert other.url.partition("//")[2].partition("/")[2] == stage
     assert other.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+    assert f"GET /{stage}items/42 200" in other.logs()
     assert f"url: '/{stage}openapi.json'" in other.get("docs")[1]
     assert "/items/{item_id}" in json.loads(other.get("openapi.json")[1])["paths"]
     if api == "rest_api":
