@@ -20,6 +20,9 @@ test: .venv/test ## lint the template and run the tests that are not marked long
 test-all: .venv/test ## run make test, the tests of a project for each pair of answers, and the test suites of FastAPI and Starlette
 	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
+test-deploy: .venv/test ## deploy whole projects with each deployer, to an emulator of AWS: make test-deploy ARGS="-k sam"
+	@$(BIN)/python -B -m pytest $(WORKERS) --deployments tests/test_deploy.py tests/test_deployments.py $(ARGS)
+
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
@@ -42,4 +45,4 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help new test test-all bench lock
+.PHONY: help new test test-all test-deploy bench lock

@@ -16,7 +16,6 @@ from filelock import FileLock
 from hypothesis import settings
 
 from cookiecutter_fastapi_lambda.rules import CHOICES
-from tests.aws import Aws
 from tests.machine import CI, RUNTIMES, UV, interpreter
 from tests.ministack import Ministack
 from tests.serverless import copy, osls
@@ -105,16 +104,19 @@ def deployed_with(deployer: str) -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make test-all`."""
+    """Add the options of `make test-all` and `make test-deploy`."""
     parser.addoption("--all-projects", action="store_true", help="run the tests that take minutes")
+    parser.addoption("--deployments", action="store_true", help="run the tests that deploy whole projects")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests that take minutes to `make test-all`."""
-    if not config.getoption("--all-projects"):
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Leave tests that take minutes to `make test-all`, and those that deploy to `make test-deploy` as well."""
+    everything = config.getoption("--all-projects")
+    skipped = {"long": not everything, "deployment": not everything and not config.getoption("--deployments")}
+    left = [item for item in items if any(skipped[name] and item.get_closest_marker(name) for name in skipped)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -226,14 +228,7 @@ def serverless_variant(request: pytest.FixtureRequest, bake: Bake) -> Iterator[P
 
 
 @pytest.fixture(scope="session")
-def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """Start what stands in for AWS, once for all tests."""
-    with Aws(tmp_path_factory.mktemp("aws") / "log") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def package(bake: Bake, aws_server: Aws, shared: Path) -> Package:
+def package(bake: Bake, ministack: Ministack, shared: Path) -> Package:
     """Return a function that runs `osls package` in the project with some answers; equal answers are packaged once."""
 
     def package(**answers: object) -> tuple[Path, str]:
@@ -242,19 +237,12 @@ def package(bake: Bake, aws_server: Aws, shared: Path) -> Package:
         with FileLock(f"{target}.lock"):
             if not (target / "printed").exists():
                 project = copy(bake(**answers, build_layer=True), target / "project")
-                result = osls(project, aws_server, "package")
+                result = osls(project, ministack, "package")
                 assert result.returncode == 0, result.stderr + result.stdout
                 (target / "printed").write_text(result.stdout + result.stderr, encoding="utf-8")
         return target / "project", (target / "printed").read_text(encoding="utf-8")
 
     return package
-
-
-@pytest.fixture
-def aws(aws_server: Aws) -> Aws:
-    """Return what stands in for AWS, with nothing in it."""
-    aws_server.reset()
-    return aws_server
 
 
 @pytest.fixture(scope="session")

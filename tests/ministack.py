@@ -93,12 +93,16 @@ class Ministack:
         keys = dict(zip(names, CREDENTIALS.values(), strict=True))
         return boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
 
-    def call(self, address: str) -> tuple[int, bytes]:
-        """Return the status and the body of the answer at an address of AWS, which this server gives in AWS's place."""
+    def call(self, address: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of the answer at an address of AWS, which this server gives in AWS's place.
+
+        With a body, which is JSON, the request is a POST.
+        """
         parts = urllib.parse.urlsplit(address)
         # It knows the API of an API Gateway by a host of its own, a Function URL by that of AWS.
         host = re.sub(r"\.execute-api\..*", ".execute-api.localhost", parts.netloc)
-        request = urllib.request.Request(f"{self.url}{parts.path}", headers={"Host": host})  # noqa: S310 - it is ours
+        headers = {"Host": host, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{parts.path}", body, headers)  # noqa: S310 - it is ours
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310 - it is ours
                 return answer.status, answer.read()
@@ -107,24 +111,41 @@ class Ministack:
 
     def function(self, stack: str, region: str = "us-east-1") -> dict[str, Any]:
         """Return the configuration of the function of a stack."""
-        what = {"StackName": stack, "LogicalResourceId": "ApiFunction"}
-        resource = self.client("cloudformation", region).describe_stack_resource(**what)["StackResourceDetail"]
-        return self.client("lambda", region).get_function_configuration(FunctionName=resource["PhysicalResourceId"])
+        name = self.outputs(stack, region)["ApiFunctionName"]
+        return self.client("lambda", region).get_function_configuration(FunctionName=name)
+
+    def outputs(self, stack: str, region: str = "us-east-1") -> dict[str, str]:
+        """Return the outputs of a stack."""
+        (found,) = self.client("cloudformation", region).describe_stacks(StackName=stack)["Stacks"]
+        return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+
+    def resources(self, name: str, region: str = "us-east-1") -> dict[str, str]:
+        """Return what has a name in its own, by what it is."""
+        functions, logs = self.client("lambda", region), self.client("logs", region)
+        found = {
+            "stack": [each["StackName"] for each in self.client("cloudformation", region).describe_stacks()["Stacks"]],
+            "function": [each["FunctionName"] for each in functions.list_functions()["Functions"]],
+            "layer": [each["LayerName"] for each in functions.list_layers()["Layers"]],
+            "log group": [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]],
+            "role": [each["RoleName"] for each in self.client("iam", region).list_roles()["Roles"]],
+            "API": [each["Name"] for each in self.client("apigatewayv2", region).get_apis()["Items"]],
+            "bucket": [each["Name"] for each in self.client("s3", region).list_buckets()["Buckets"]],
+        }
+        return {kind: each for kind, names in found.items() for each in names if name in each}
 
     def add_routes(self, stack: str, region: str = "us-east-1") -> None:
-        """Make what ministack leaves out of a stack: it does not read the routes in an API's Body.
+        """Make what ministack leaves out of a stack: it reads no HTTP API's Body, and no ANY in a REST API's.
 
-        CloudFormation makes a route of each path in it. Here they are made from the processed template, by calls.
+        CloudFormation makes a route of each path in it. Here they are made from the processed template, by calls. osls
+        writes each route as a resource, so its stacks lack nothing.
         """
         cloudformation, resources = self.client("cloudformation", region), {}
+        arn = self.function(stack, region)["FunctionArn"]
         template = cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
         for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
             resources |= {
                 each["LogicalResourceId"]: each["PhysicalResourceId"] for each in page["StackResourceSummaries"]
             }
-        arn = self.client("lambda", region).get_function(FunctionName=resources["ApiFunction"])["Configuration"][
-            "FunctionArn"
-        ]
         for name, resource in template["Resources"].items():
             paths = resource.get("Properties", {}).get("Body", {}).get("paths", {})
             if resource["Type"] == "AWS::ApiGatewayV2::Api":

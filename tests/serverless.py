@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.aws import Aws
 from tests.machine import CACHE, clean_environment, npm_ci, with_node
+from tests.ministack import Ministack
 
 LOCKED = ("package.json", "package-lock.json")
 
@@ -38,18 +38,23 @@ def copy(project: Path, target: Path) -> Path:
     return target
 
 
-def osls(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProcess[str]:
+def osls(project: Path, ministack: Ministack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run osls in a project, with what build.py needs on PATH."""
+    return run(project, ministack, project / "node_modules" / ".bin" / "osls", *arguments)
+
+
+def run(project: Path, ministack: Ministack, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project, with npx, and what build.py needs, on PATH."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
     commands = home / "bin"
     if not commands.exists():
         with_node(commands)
-    variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **aws.environment)
+    variables = clean_environment(home, commands, UV_PYTHON_DOWNLOADS="never", **ministack.environment)
     variables["NODE_COMPILE_CACHE"] = str(CACHE / "node")
     variables["SLS_AWS_MONITORING_FREQUENCY"] = "100"  # milliseconds between looks at a stack
     return subprocess.run(
-        [project / "node_modules" / ".bin" / "osls", *arguments],
+        command,
         cwd=project,
         env=variables,
         capture_output=True,

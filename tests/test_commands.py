@@ -44,6 +44,7 @@ def test_help_lists_every_target(tmp_path: Path) -> None:
         "make new",
         "make test",
         "make test-all",
+        "make test-deploy",
         "make bench",
         "make lock",
     ]

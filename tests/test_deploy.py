@@ -147,6 +147,7 @@ def test_life(project: Callable[..., Project], ministack: Ministack) -> None:
     assert "There is nothing to delete: us-east-1 has no stack life." in life("--delete")
 
 
+@pytest.mark.deployment
 @pytest.mark.parametrize("api", CONTEXT["api"][1:])
 def test_other_front_ends(api: str, project: Callable[..., Project], ministack: Ministack) -> None:
     """The address that it prints answers."""

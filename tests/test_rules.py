@@ -272,4 +272,3 @@ def test_nearest_regions() -> None:
     """The nearest comes first; the letter of an availability zone is left out."""
     assert rules.regions_near("us-east-1a") == ["us-east-1"]
     assert rules.regions_near("eu-wst-3") == ["eu-west-3", "eu-west-2"]
-    assert rules.regions_near("ap-southeast-77") == ["ap-southeast-7", "ap-southeast-1"]

@@ -52,23 +52,6 @@ def test_sam_cli_finds_nothing(name: str, bake: Bake) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_sam_cli(bake: Bake, tmp_path: Path) -> None:
-    """The commands of the README that need no account: sam validate, and sam build."""
-    project = tmp_path / "project"
-    shutil.copytree(bake(build_layer=True), project)
-    for arguments in (["validate"], ["build"]):
-        result = sam(project, *arguments)
-        assert result.returncode == 0, result.stderr
-    built = project / ".aws-sam" / "build"
-    for name, member in (("ApiFunction", "CodeUri"), ("DependenciesLayer", "ContentUri")):
-        assert (built / resources_in(built)[name]["Properties"][member]).exists()
-
-
-def resources_in(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Return the resources of the template in a folder."""
-    return resources(folder)
-
-
 def test_one_template(bake: Bake) -> None:
     """What CloudFormation makes of a zip project is what it makes of a SAM project, but for where the archives are."""
     for api in CONTEXT["api"]:

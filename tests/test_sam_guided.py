@@ -38,7 +38,7 @@ def test_questions_are_those_of_the_readme(api: str, bake: Bake) -> None:
     assert [f"{resource} has no authentication. Is this okay?" for resource in asked] == questions(project)
 
 
-@pytest.mark.long
+@pytest.mark.deployment
 def test_answers_hold(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """What the README says to answer deploys; the next deployment asks nothing, changes nothing, prints the address."""
     project = tmp_path / "project"

@@ -1,23 +1,18 @@
-"""serverless.yml under osls: packaging of every variant, and deployments to what stands in for AWS."""
+"""serverless.yml under osls: packaging of every variant; test_deployments.py has deployments."""
 
-import base64
-import hashlib
-import io
 import json
 import re
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 from cookiecutter_fastapi_lambda.rules import REGIONS, UNKNOWN_TO_OSLS
-from tests.aws import ACCOUNT, Aws
 from tests.conftest import VARIANTS, Bake, Package, files
-from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links, with_node
+from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links
+from tests.ministack import Ministack
 from tests.parsers import read_yaml
 from tests.sam import cfn_lint
 from tests.serverless import copy, node_modules, osls, template
-from tests.test_layer import build
 
 # osls writes a DependsOn also where a reference says the same.
 KNOWN = {"W3005"}
@@ -42,7 +37,7 @@ def test_nothing_has_to_be_set(package: Package) -> None:
     assert template(project)["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/prod/")
 
 
-def test_names_fit_and_parameters_arrive(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_names_fit_and_parameters_arrive(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """With the longest slug there are 19 characters for a stage; roles and buckets are named by CloudFormation.
 
     Parameters that are given arrive.
@@ -51,7 +46,7 @@ def test_names_fit_and_parameters_arrive(bake: Bake, aws: Aws, tmp_path: Path) -
     project = copy(bake(deployer="serverless", project_slug=slug), tmp_path / "project")
     parameters = ("logRetentionInDays=14", "docs=off", "allowedOrigins=https://a.com")
     more = [f"--param={parameter}" for parameter in parameters]
-    result = osls(project, aws, "package", "--stage", stage, "--region", "ap-southeast-2", *more)
+    result = osls(project, ministack, "package", "--stage", stage, "--region", "ap-southeast-2", *more)
     assert result.returncode == 0, result.stderr
     made = template(project)
     for resource in made["Resources"].values():
@@ -68,20 +63,20 @@ def test_names_fit_and_parameters_arrive(bake: Bake, aws: Aws, tmp_path: Path) -
     assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off", "PUBLIC_URL": ""}
     assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
     assert "amazonaws.com/dev" not in (project / "README.md").read_text(encoding="utf-8")
-    result = osls(project, aws, "package", "--stage", "a-stage-of-21-letters")
+    result = osls(project, ministack, "package", "--stage", "a-stage-of-21-letters")
     assert result.returncode == 1
     sentence = "-api has 66 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
     assert sentence in result.stdout + result.stderr
 
 
-def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_archives(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """Each holds what it must and nothing that lies about; the handler is found in it, and what it imports."""
     project = copy(bake(deployer="serverless", architecture=ARCHITECTURE, build_layer=True), tmp_path / "a project")
     litter = (".env", "app/.env", ".venv/x.py", "app/__pycache__/main.cpython-310.pyc", "package/.env", "notes.txt")
     for name in litter:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("litter", encoding="utf-8")
-    result = osls(project, aws, "package")
+    result = osls(project, ministack, "package")
     assert result.returncode == 0, result.stderr
     names = {}
     for archive in (project / ".serverless").glob("*.zip"):
@@ -103,69 +98,6 @@ def test_archives(bake: Bake, aws: Aws, tmp_path: Path) -> None:
     subprocess.run([interpreter("python3.13"), "-I", "-S", "-B", "-c", code], check=True)
 
 
-def test_deploy(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """Deploy, again without a change, changed code, that function alone, back, and away.
-
-    moto's CloudFormation makes no HTTP API, and of a Function URL it cannot even resolve the output, so those are
-    packaged and compared with the other deployers' (test_parity.py), and test_readme_as_typed deploys an HTTP API.
-    """
-    project = copy(bake(deployer="serverless", api="rest_api"), tmp_path / "project")
-    functions = aws.client("lambda")
-
-    def layers() -> list[str]:
-        return [layer["LatestMatchingVersion"]["LayerVersionArn"] for layer in functions.list_layers()["Layers"]]
-
-    def code() -> str:
-        # What the stack takes the function from; moto does not take it from there again.
-        stack, name = aws.client("cloudformation"), "orders-api-prod"
-        key = stack.get_template(StackName=name)["TemplateBody"]["Resources"]["ApiLambdaFunction"]["Properties"]["Code"]
-        outputs = stack.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-        (bucket,) = (each["OutputValue"] for each in outputs if each["OutputKey"] == "ServerlessDeploymentBucketName")
-        archive = aws.client("s3").get_object(Bucket=bucket, Key=key["S3Key"])["Body"].read()
-        return zipfile.ZipFile(io.BytesIO(archive)).read("items.py").decode()
-
-    def deploy(*command: str) -> str:
-        result = osls(project, aws, *(command or ["deploy"]))
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    assert "Service deployed to stack orders-api-prod" in deploy()
-    first = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
-    assert (first["Handler"], first["Runtime"]) == ("main.handler", "python3.13")
-    assert first["Role"].startswith(f"arn:aws:iam::{ACCOUNT}:role/")
-    (layer,) = layers()  # moto gives it a name of its own
-    groups = aws.client("logs").describe_log_groups()["logGroups"]
-    assert [(group["logGroupName"], group["retentionInDays"]) for group in groups] == [
-        ("/aws/lambda/orders-api-prod-api", 30)
-    ]
-    (rest_api,) = aws.client("apigateway").get_rest_apis()["items"]
-    stage = aws.client("apigateway").get_stage(restApiId=rest_api["id"], stageName="prod")
-    assert stage["tracingEnabled"] is True  # by a call after the deployment
-
-    assert "No changes to deploy. Deployment skipped." in deploy()
-
-    with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
-        module.write("# changed\n")
-    assert "Service deployed" in deploy()
-    assert code().endswith("# changed\n")
-    assert layers() == [layer], "it has not changed"
-
-    with (project / "app" / "items.py").open("a", encoding="utf-8") as module:
-        module.write("# changed again\n")
-    assert "Function code deployed" in deploy("deploy", "function", "-f", "api")
-    assert build(project, "zip").returncode == 0
-    archive = (project / "dist" / "function.zip").read_bytes()  # equal bytes for equal code
-    now = functions.get_function(FunctionName="orders-api-prod-api")["Configuration"]
-    assert now["CodeSha256"] == base64.b64encode(hashlib.sha256(archive).digest()).decode()
-
-    timestamp = re.search(r"Timestamp: (\d+)", deploy("deploy", "list"))[1]
-    assert "rolled back" in deploy("rollback", "-t", timestamp)
-    assert "# changed" not in code()
-
-    assert "successfully removed" in deploy("remove")
-    assert functions.list_functions()["Functions"] == []
-
-
 def test_regions_of_osls(bake: Bake) -> None:
     """The regions that are refused with serverless are those that osls's own schema lacks."""
     schema = node_modules(bake(deployer="serverless")) / "osls" / "lib" / "plugins" / "aws" / "provider.js"
@@ -173,35 +105,20 @@ def test_regions_of_osls(bake: Bake) -> None:
     assert set(UNKNOWN_TO_OSLS) == set(REGIONS) - set(re.findall(r"'([a-z0-9-]+)'", known))
 
 
-def test_build_that_fails_stops_the_deployment(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_build_that_fails_stops_the_deployment(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """What cannot be built is not deployed as it was before; and without Python it is said what is missing."""
     project = copy(bake(deployer="serverless"), tmp_path / "project")
     lock = project / "app" / "requirements.txt"
     lock.write_text(lock.read_text(encoding="utf-8").replace("==", "==999.", 1), encoding="utf-8")
-    result = osls(project, aws, "deploy")
+    result = osls(project, ministack, "deploy")
     assert result.returncode == 1
     assert "build.py could not write the archives; see its messages above" in result.stdout + result.stderr
-    assert aws.client("cloudformation").describe_stacks()["Stacks"] == []
-    bare = clean_environment(tmp_path, **aws.environment) | {"PATH": str(links(tmp_path / "bin", node=NODE))}
+    assert ministack.resources("orders-api") == {}
+    bare = clean_environment(tmp_path, **ministack.environment) | {"PATH": str(links(tmp_path / "bin", node=NODE))}
     command = [NODE, project / "node_modules" / "osls" / "bin" / "serverless.js", "package"]
     result = subprocess.run(command, cwd=project, env=bare, capture_output=True, encoding="utf-8")
     assert result.returncode == 1
     assert "build.py needs Python 3.10 or newer on PATH" in result.stdout + result.stderr
-
-
-def test_readme_as_typed(bake: Bake, aws: Aws, tmp_path: Path) -> None:
-    """`npm ci && npx osls deploy`, in a fresh project; sls is the same command."""
-    project = tmp_path / "project"
-    shutil.copytree(bake(deployer="serverless"), project)
-    environment = clean_environment(
-        tmp_path, with_node(tmp_path / "bin"), **aws.environment, SLS_AWS_MONITORING_FREQUENCY="100"
-    )
-    command = re.search(r"^npm ci && npx osls deploy$", (project / "README.md").read_text(encoding="utf-8"), re.M)[0]
-    result = subprocess.run(["sh", "-c", command], cwd=project, env=environment, capture_output=True, encoding="utf-8")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "Service deployed to stack orders-api-prod" in result.stdout + result.stderr
-    again = subprocess.run(["npx", "sls", "info"], cwd=project, env=environment, capture_output=True, encoding="utf-8")
-    assert "stack: orders-api-prod" in again.stdout + again.stderr
 
 
 def test_lock_fits(serverless_variant: Path) -> None:

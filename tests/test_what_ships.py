@@ -8,12 +8,13 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from tests.aws import Aws
 from tests.conftest import CONTEXT, Bake
 from tests.machine import interpreter
+from tests.ministack import Ministack
 from tests.sam import sam as run_sam
 from tests.serverless import node_modules, osls
 from tests.test_layer import build
@@ -74,20 +75,28 @@ def entries(archive: bytes | Path) -> Content:
         return {entry.filename: (target.read(entry), entry.external_attr >> 16 & 0o777) for entry in files}
 
 
-def sam(project: Path, aws: Aws, *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def bucket(ministack: Ministack) -> str:
+    """Return the name of a new bucket."""
+    name = f"artifacts-{uuid4()}"
+    ministack.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+def sam(project: Path, ministack: Ministack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the SAM CLI, with the folder of wheels as the only place where packages come from."""
     settings = {"UV_CONFIG_FILE": str(project.parent / "uv.toml"), "AWS_DEFAULT_REGION": "us-east-1"}
-    return run_sam(project, *arguments, **settings | aws.environment)
+    return run_sam(project, *arguments, **settings | ministack.environment)
 
 
-def objects(aws: Aws, bucket: str) -> list[bytes]:
+def objects(ministack: Ministack, bucket: str) -> list[bytes]:
     """Return what was uploaded into a bucket."""
-    s3 = aws.client("s3")
+    s3 = ministack.client("s3")
     keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
     return [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
 
 
-def uploaded(deployer: str, project: Path, aws: Aws) -> tuple[Content, Content, str]:
+def uploaded(deployer: str, project: Path, ministack: Ministack, bucket: str) -> tuple[Content, Content, str]:
     """Return what a deployer uploads as function and as layer, and what was printed."""
     if deployer == "zip":
         result = build(project, "zip")
@@ -95,27 +104,26 @@ def uploaded(deployer: str, project: Path, aws: Aws) -> tuple[Content, Content, 
         return entries(project / "dist" / "function.zip"), entries(project / "dist" / "layer.zip"), result.stdout
     if deployer == "serverless":
         (project / "node_modules").symlink_to(node_modules(project))
-        result = osls(project, aws, "package")
+        result = osls(project, ministack, "package")
         assert result.returncode == 0, result.stderr
         folder = project / ".serverless"
         return entries(folder / "function.zip"), entries(folder / "layer.zip"), result.stdout + result.stderr
-    aws.client("s3").create_bucket(Bucket="artifacts")
-    result = sam(project, aws, "build")
+    result = sam(project, ministack, "build")
     assert result.returncode == 0, result.stderr
-    package = sam(project, aws, "package", "--s3-bucket", "artifacts", "--output-template-file", "out.yaml")
+    package = sam(project, ministack, "package", "--s3-bucket", bucket, "--output-template-file", "out.yaml")
     assert package.returncode == 0, package.stderr
-    contents = [entries(archive) for archive in objects(aws, "artifacts")]
+    contents = [entries(archive) for archive in objects(ministack, bucket)]
     (function,) = (content for content in contents if "main.py" in content)
     (layer,) = (content for content in contents if "main.py" not in content)
     return function, layer, result.stdout + result.stderr
 
 
-def test_each_deployer_ships_the_same(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_each_deployer_ships_the_same(bake: Bake, ministack: Ministack, bucket: str, tmp_path: Path) -> None:
     """Content, names and permissions; a line says what of the user's stays out, and nothing is said of the rest."""
     shipped: dict[str, Any] = {}
     for deployer in CONTEXT["deployer"]:
         project = unusual_project(bake(deployer=deployer), tmp_path / deployer)
-        function, layer, printed = uploaded(deployer, project, aws)
+        function, layer, printed = uploaded(deployer, project, ministack, bucket)
         shipped[deployer] = function, layer
         assert set(re.findall(r"^\W*(\S+) is not deployed\.$", printed, re.MULTILINE)) == {
             "app/.env",
@@ -148,7 +156,7 @@ def test_leftovers_do_not_make_a_layer_stale(bake: Bake, tmp_path: Path) -> None
     assert (result.returncode, result.stdout) == (0, "package/ is up to date.\n"), result.stderr
 
 
-def test_sam_uploads_nothing_stale(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_sam_uploads_nothing_stale(bake: Bake, ministack: Ministack, bucket: str, tmp_path: Path) -> None:
     """`sam build` builds what is missing or stale; where it cannot, or was not called, `sam deploy` refuses."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
@@ -156,16 +164,15 @@ def test_sam_uploads_nothing_stale(bake: Bake, aws: Aws, tmp_path: Path) -> None
     (project / "app" / "requirements.txt").write_text(lock, encoding="utf-8")
     ask_for(project, "small")
     (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
-    aws.client("s3").create_bucket(Bucket="artifacts")
-    deploy = ("deploy", "--no-confirm-changeset", "--no-resolve-s3", "--s3-bucket", "artifacts")
+    deploy = ("deploy", "--no-confirm-changeset", "--no-resolve-s3", "--s3-bucket", bucket)
 
     def refused() -> bool:
-        result = sam(project, aws, *deploy)
+        result = sam(project, ministack, *deploy)
         assert ".aws-sam/build/function.zip" in result.stderr or "does not exist" in result.stderr, result.stderr
-        return result.returncode != 0 and objects(aws, "artifacts") == []
+        return result.returncode != 0 and objects(ministack, bucket) == []
 
     assert refused()  # a fresh clone
-    result = sam(project, aws, "build")
+    result = sam(project, ministack, "build")
     assert result.returncode == 0, result.stderr
     built = project / ".aws-sam" / "build"
     assert (built / "DependenciesLayer" / "python" / "small" / "__init__.py").exists()
@@ -175,32 +182,31 @@ def test_sam_uploads_nothing_stale(bake: Bake, aws: Aws, tmp_path: Path) -> None
     ask_for(project, "other")
     with (project / "app" / "items.py").open("a") as module:
         module.write("# changed\n")
-    assert sam(project, aws, "build").returncode == 0
+    assert sam(project, ministack, "build").returncode == 0
     assert (built / "DependenciesLayer" / "python" / "other" / "__init__.py").exists()
     assert not (built / "DependenciesLayer" / "python" / "small").exists()
     assert entries(built / "function.zip")["items.py"][0].endswith(b"# changed\n")
 
     (project / "app" / "requirements.txt").write_text(other.replace("==1.0", "==2.0"), encoding="utf-8")
-    result = sam(project, aws, "build")
+    result = sam(project, ministack, "build")
     assert result.returncode != 0
     assert "build.py: uv could not install app/requirements.txt" in result.stderr
     assert refused()
 
     (project / "app" / "requirements.txt").write_text(other, encoding="utf-8")
     for _ in range(2):  # the second time SAM takes the layer from its cache, and no function is written
-        assert sam(project, aws, "build", "--cached").returncode == 0
+        assert sam(project, ministack, "build", "--cached").returncode == 0
     assert refused()
 
 
-def test_sam_without_make(bake: Bake, aws: Aws, tmp_path: Path) -> None:
+def test_sam_without_make(bake: Bake, ministack: Ministack, bucket: str, tmp_path: Path) -> None:
     """Where there is no make, as on Windows, one command does for `sam build`."""
     project = unusual_project(bake(), tmp_path)
     result = build(project, "sam", UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert result.returncode == 0, result.stderr
-    aws.client("s3").create_bucket(Bucket="artifacts")
-    package = sam(project, aws, "package", "--s3-bucket", "artifacts", "--output-template-file", "out.yaml")
+    package = sam(project, ministack, "package", "--s3-bucket", bucket, "--output-template-file", "out.yaml")
     assert package.returncode == 0, package.stderr
-    names = set().union(*(entries(archive) for archive in objects(aws, "artifacts")))
+    names = set().union(*(entries(archive) for archive in objects(ministack, bucket)))
     assert {"main.py", "static/.well-known/security.txt", "python/odd/__init__.py"} <= names
 
 
