@@ -75,7 +75,7 @@ def events(draw: st.DrawFn) -> Any:
     return event
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(event=events())
 def test_answer_or_refusal(event: Any, call: Worker) -> None:
     """A well-formed response, or NotHttpError."""
