@@ -17,7 +17,7 @@ test: .venv/test ## lint the template and run the tests that are not marked long
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(WORKERS) $(ARGS)
 
-test-all: .venv/test ## run make test, the tests of a project for each pair of answers, and the test suites of FastAPI and Starlette
+test-all: .venv/test ## run make test, all deployments, the tests of a project for each pair of answers, mutation tests, and the suites of FastAPI and Starlette
 	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
 test-deploy: .venv/test ## deploy whole projects with each deployer, to an emulator of AWS: make test-deploy ARGS="-k sam"
@@ -27,7 +27,7 @@ bench: .venv/bench ## measure cold starts, warm requests and builds: see benchma
 	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
-	@$(BIN)/python -B tests/lock.py
+	@$(BIN)/python -B -m tests.lock
 
 .venv/new: requirements/new.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('Python 3.10 or newer is needed, this is ' + sys.version)"

@@ -1,0 +1,125 @@
+"""Tests that notice: mutmut changes the code, one place at a time, and runs the tests that reach that place.
+
+It changes what tests of the same process reach: app/ of a rendered project under the project's own tests, and the
+rules and filters of the template. scripts/, hooks/ and the questions run in processes of their own, which it cannot
+follow.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Bake
+from tests.machine import CACHE, UV, interpreter
+
+LOCK = ROOT / "requirements" / "mutation.txt"
+# The most that may survive in a function, and why: most of what is left changes nothing that can be seen.
+IN_PROJECT = {
+    "http_events.choose_adapter": (4, "a REST API's event has both marks that it is told by"),
+    "http_events.describe_event": (1, "the type of None is named None either way"),
+    "http_events.read_encoded_path": (9, "a domain that is missing, or has capitals, is no Function URL's either way"),
+    "http_events.read_scope": (17, "names of encodings and defaults of headers that are not there"),
+    "http_events.split_base_path": (7, "defaults of fields that are not there, and letters X in paths"),
+    "http_events.split_port": (2, "letters X around an address"),
+    "http_responses.error_response": (2, "the case of a header's name, and a default that is None"),
+    "http_responses.write_response": (5, "the case of an encoding's name, and when a length is counted"),
+    "lambda_handler.LambdaHandler.__call__": (4, "the method of a request that could not be read"),
+    "lambda_handler.LambdaHandler.start": (4, "Mangum's name of a mode that is overridden here"),
+    "middleware.RequestId.__call__": (2, "the default of a state that is there"),
+    "middleware.UnhandledErrors.__call__": (2, "None is as false as False; a response does not receive"),
+    "request_cycle.RequestCycle.__call__": (4, "the name of Windows, and a timer in another thread"),
+    "request_cycle.RequestCycle.__init__": (1, "the task before there is one"),
+    "request_cycle.RequestCycle.end": (5, "what separates the parts of a stack in the log"),
+    "request_cycle.RequestCycle.run": (2, "the task after there is one"),
+    "request_cycle.waiting_stack": (10, "which coroutine of a lifespan is left out of the log"),
+}
+IN_TEMPLATE = {
+    "filters.markdown": (1, "which of two equal ways escapes a character"),
+    "filters.python_quoted": (3, "where a long text is wrapped, which a test with ruff notices"),
+    "filters.quoted": (1, "the default of an argument of json.dumps"),
+    "rules.problems": (2, "the example of a conflict, which no prompt shows"),
+    "rules.regions_near": (1, "how two equally near regions are sorted"),
+    "rules.usable_text": (1, "an example that is cut anyway"),
+    "rules.region_problem": (1, "a length at the limit"),
+    "rules.choice_problem": (1, "the case of what is compared"),
+    "rules.unknown_names": (2, "how many near names are looked for"),
+}
+
+
+def survivors(folder: Path, source: str, settings: str) -> tuple[int, Counter[str]]:
+    """Return the number of mutants of a folder of sources, and how many survive by function."""
+    lock = LOCK.read_bytes()
+    venv = CACHE / "mutation" / "venv"
+    if not (venv / "lock").exists() or (venv / "lock").read_bytes() != lock:
+        subprocess.run([UV, "venv", "--quiet", "--clear", "--python", interpreter("python3.13"), venv], check=True)
+        sync = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
+        subprocess.run([*sync, "-r", LOCK], check=True)
+        (venv / "lock").write_bytes(lock)
+    own = folder.parent / "venv"
+    shutil.copytree(venv, own, symlinks=True)
+    if (folder / "requirements-dev.txt").exists():
+        text = (folder / "requirements-dev.txt").read_text(encoding="utf-8")
+        wanted = re.findall(r"^(?!pytest==)[\w.-]+==\S+", text, re.MULTILINE)
+        subprocess.run([UV, "pip", "install", "--quiet", "--python", own / "bin" / "python", *wanted], check=True)
+    (folder / "setup.cfg").write_text(f"[mutmut]\nsource_paths={source}\n{settings}", encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    mutmut = [own / "bin" / "python", "-m", "mutmut"]
+    children = ["--max-children", str(os.cpu_count() or 1)]
+    run = subprocess.run(
+        [*mutmut, "run", *children], cwd=folder, env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr
+    results = [*mutmut, "results", "--all", "true"]
+    listed = subprocess.run(results, cwd=folder, env=environment, capture_output=True, encoding="utf-8").stdout
+    found = re.findall(r"^ *(\S+)__mutmut_\d+: (.*)$", listed, re.MULTILINE)
+    assert {result for _, result in found} <= {"killed", "survived", "timeout", "suspicious", "no tests"}, listed[:3000]
+    left: Counter[str] = Counter()
+    for name, result in found:
+        if result in ("survived", "no tests"):
+            left[re.sub(r"x_|x\u01c1", "", name, count=1).replace("\u01c1", ".").removeprefix(f"{source}.")] += 1
+    return len(found), left
+
+
+def judge(total: int, left: Counter[str], allowed: dict[str, tuple[int, str]]) -> None:
+    """Fail if fewer than nine in ten mutants are noticed, or if one survives that is not listed."""
+    print(f"{1 - left.total() / total:.1%} of {total} mutants are noticed; the others: {dict(left)}")
+    assert {name: number for name, number in left.items() if number > allowed.get(name, (0, ""))[0]} == {}
+    assert left.total() <= total / 10
+
+
+@pytest.mark.long
+def test_project(bake: Bake, tmp_path: Path) -> None:
+    """The tests of a rendered project notice what is changed in app/."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    # mutmut finds modules without a package only in a folder called src.
+    (project / "app").rename(project / "src")
+    for path in (project / "pyproject.toml", project / "tests" / "conftest.py", project / "tests" / "test_project.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace('"app"', '"src"'), encoding="utf-8")
+    for path in (project / "scripts").glob("*.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace('/ "app"', '/ "src"'), encoding="utf-8")
+    copied = ("src", "scripts", "events", "package", "template.yaml", "samconfig.toml", "Makefile", "README.md")
+    settings = "\n    ".join(["also_copy=", *copied, ".python-version", "requirements-dev.txt"])
+    # Those run the application in another process, or read the lock.
+    settings += (
+        "\npytest_add_cli_args=\n    -x\n    -k\n    not start_as_lambda and not test_invoke and not layer_fits\n"
+    )
+    judge(*survivors(project, "src", settings), IN_PROJECT)
+
+
+@pytest.mark.long
+def test_rules_and_filters(clone: Path) -> None:
+    """The tests of the rules and filters notice what is changed in them."""
+    copied = ("{{cookiecutter.project_slug}}", "hooks", "cookiecutter.json", "README.md", "tests", "requirements")
+    settings = "\n    ".join(["also_copy=", *copied, "benchmarks", "cookiecutter_fastapi_lambda"])
+    settings += "\nonly_mutate=\n    */rules.py\n    */filters.py\npytest_add_cli_args=\n    -x\n    -k\n"
+    # Those use tools that are not in this environment.
+    settings += "    not of_the_tools and not support_ends and not is_formatted\n"
+    settings += "pytest_add_cli_args_test_selection=\n    tests/test_rules.py\n    tests/test_filters.py\n"
+    subprocess.run(["git", "init", "--quiet", "."], cwd=clone, check=True)
+    judge(*survivors(clone, "cookiecutter_fastapi_lambda", settings), IN_TEMPLATE)
