@@ -36,9 +36,10 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/new.txt
 	@touch $@
 
+# Without bytecode each process of a test would compile what it imports.
 .venv/test: .venv/new requirements/test.txt
 	@echo "Installing the test tools into .venv ..."
-	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/test.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/test.txt
 	@touch $@
 
 .venv/bench: .venv/test requirements/bench.txt

@@ -38,6 +38,7 @@ def installed() -> Path:
             "pip",
             "install",
             "--quiet",
+            "--compile-bytecode",
             "--python",
             fresh / "bin" / "python",
             "--require-hashes",
