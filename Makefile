@@ -12,7 +12,7 @@ help: ## list these commands
 new: .venv/new ## ask the questions and create a project: make new ARGS="--no-input -o DIR project_name='Orders API'"
 	@$(BIN)/cookiecutter . $(ARGS)
 
-test: .venv/test ## lint the template and run the tests that are not marked long: make test ARGS="-k hooks"
+test: .venv/test ## lint the template and run the tests that are not marked long or deployment: make test ARGS="-k hooks"
 	@$(BIN)/ruff check --no-cache
 	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/python -B -m pytest $(WORKERS) $(ARGS)

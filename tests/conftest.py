@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,8 +124,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that takes seconds for each project a few variants, and with --all-projects each variant."""
     everything = metafunc.config.getoption("--all-projects")
     if "tested_variant" in metafunc.fixturenames:
-        # Each runtime, front end and deployer; the others differ in the infrastructure, which these tests do not run.
-        # test_make runs those of the default project.
+        # With the default project, whose tests test_make runs: each front end, each deployer, and each runtime that is
+        # installed here. The others differ in the infrastructure, which these tests do not run.
         few = ["python3.12-arm64-serverless-function_url-ap-southeast-2-plain"]
         few += ["python3.11-arm64-zip-rest_api-ap-southeast-2-hostile"]
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
@@ -147,6 +148,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give tools a temporary folder that pytest deletes: Cookiecutter, for one, leaves a copy of each hook there."""
+    folder = tmp_path_factory.mktemp("tmp")
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+
+
 @pytest.fixture(scope="session")
 def bake(cookies_session: object, shared: Path) -> Bake:
     """Return a function that renders the template and returns the project; equal answers share one project.
@@ -166,10 +174,13 @@ def bake(cookies_session: object, shared: Path) -> Bake:
             if not target.exists():
                 layer = {name: answers[name] for name in ("runtime", "architecture", "build_layer") if name in answers}
                 if answers["build_layer"] and answers != layer:
-                    shutil.copytree(bake(**answers | {"build_layer": False}).parent, target)
-                    (project,) = target.iterdir()
-                    shutil.copytree(bake(**layer) / "package", project / "package", dirs_exist_ok=True)
-                    return project
+                    # Under another name until it is whole: a test that fails in between leaves nothing for the next.
+                    fresh, package = target.with_suffix(".new"), bake(**layer) / "package"
+                    shutil.copytree(bake(**answers | {"build_layer": False}).parent, fresh, dirs_exist_ok=True)
+                    (project,) = fresh.iterdir()
+                    shutil.copytree(package, project / "package", dirs_exist_ok=True)
+                    fresh.rename(target)
+                    return target / project.name
                 result = cookies_session.bake(extra_context=answers)
                 assert result.exception is None, result.exception
                 assert result.exit_code == 0
@@ -236,6 +247,7 @@ def package(bake: Bake, ministack: Ministack, shared: Path) -> Package:
         target.parent.mkdir(exist_ok=True)
         with FileLock(f"{target}.lock"):
             if not (target / "printed").exists():
+                shutil.rmtree(target, ignore_errors=True)
                 project = copy(bake(**answers, build_layer=True), target / "project")
                 result = osls(project, ministack, "package")
                 assert result.returncode == 0, result.stderr + result.stdout

@@ -49,11 +49,8 @@ def cfn_lint(template: dict[str, Any], region: str) -> list[str]:
     return [f"{finding.rule.id} {finding.message}" for finding in findings]
 
 
-def sam(project: Path, *arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the SAM CLI in a project, and return what it said; without credentials unless they are given.
-
-    It asks for what is typed; after that the input ends.
-    """
+def sam(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the SAM CLI in a project, and return what it said; without credentials unless they are given."""
     with tempfile.TemporaryDirectory() as home:
         commands = links(Path(home) / "bin", uv=UV, python3=interpreter("python3.13"))
         settings = {"UV_PYTHON_DOWNLOADS": "never", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -63,7 +60,7 @@ def sam(project: Path, *arguments: str, typed: str = "", **environment: str) -> 
             env=clean_environment(Path(home), commands, **settings | environment),
             capture_output=True,
             encoding="utf-8",
-            input=typed,
+            stdin=subprocess.DEVNULL,
         )
 
 

@@ -72,17 +72,17 @@ class Service:
 class Sam(Service):
     """A project that `sam` deploys."""
 
-    def run(self, *arguments: str, code: int = 0, typed: str = "") -> str:
+    def run(self, *arguments: str, code: int = 0) -> str:
         """Run the SAM CLI, and return what it says."""
         settings = self.ministack.environment | {"SAM_CLI_POLL_DELAY": "0.1"}
-        result = sam(self.folder, *arguments, typed=typed, **settings)
+        result = sam(self.folder, *arguments, **settings)
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
 
     def deploy(self, *options: str) -> str:
-        """Build and deploy, without the question about the change set."""
+        """Build and deploy."""
         self.run("build")
-        said = self.run("deploy", "--no-confirm-changeset", *options)
+        said = self.run("deploy", *options)
         if not self.url:
             self.url = self.printed(said)
             self.ministack.add_routes(self.name)
@@ -145,7 +145,7 @@ def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> Non
     assert life.post("items", '{"name":"A lamp"}')[0] == 201
     assert life.get("docs")[0] == 200
 
-    said = life.run("deploy", "--no-confirm-changeset", "--parameter-overrides", "Docs=off")
+    said = life.run("deploy", "--parameter-overrides", "Docs=off")
     assert uploads(said) == []
     assert life.get("docs")[0] == 404
 
@@ -256,7 +256,7 @@ def test_first_hour(deployer: str, bake: Bake, ministack: Ministack, tmp_path: P
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        input="y\n",  # SAM asks if it may execute the change set
+        stdin=subprocess.DEVNULL,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     stack = f"{name}-prod" if deployer == "serverless" else name
@@ -285,7 +285,7 @@ def test_stages_with_sam(service: Callable[..., Sam], ministack: Ministack) -> N
 
     before = archives()
     command = re.search(r"`sam (deploy --stack-name sam-stages-dev\b[^`]*)`", stages.readme())[1].split()
-    stages.run(*command, "--no-confirm-changeset")
+    stages.run(*command)
     assert {key.partition("/")[0] for key in archives()} == {"sam-stages", "sam-stages-dev"}
     stages.run("delete", "--no-prompts", "--stack-name", "sam-stages-dev")
     assert "stack" not in ministack.resources("sam-stages-dev")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from cookiecutter.exceptions import FailedHookException
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
@@ -58,6 +58,8 @@ def test_python_quoted_is_formatted(texts: list[str]) -> None:
 
 
 @given(TEXTS)
+@example("1. first")
+@example("2) second")
 def test_markdown(text: str) -> None:
     """Markdown shows the same text, as a paragraph and as a heading."""
     written = FILTERS["markdown"](text)

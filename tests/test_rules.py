@@ -62,6 +62,7 @@ REFUSED = [
     ("aws_region", "ue-west-3", REGION, "'eu-west-3'"),
     ("runtime", "python3.9", RUNTIMES, "'python3.13'"),
     ("runtime", "Python3.12", RUNTIMES, "'python3.12'"),
+    ("deployer", "ZIP", "must be one of sam, serverless, zip", "'zip'"),
     ("architecture", "arm", "must be one of arm64, x86_64", "'arm64'"),
     ("deployer", "SAM", "must be one of sam, serverless, zip", "'sam'"),
     ("api", "HTTP", "must be one of http_api, rest_api, function_url", "'http_api'"),
@@ -69,6 +70,7 @@ REFUSED = [
     ("project_name", "x ", "must not begin or end with a space", "'x'"),
     ("project_name", "x" * 81, "must be at most 80 characters long, not 81", f"'{'x' * 60}'"),
     ("project_name", "word " * 16 + "x", "must be at most 80 characters long, not 81", f"'{'word ' * 11}word'"),
+    ("project_name", "orders " * 12 + "x", "must be at most 80 characters long, not 85", f"'{'orders ' * 7}orders'"),
     ("project_name", "x\ny", f"{ONE_LINE} U+000A", "'x y'"),
     *(("description", f"x{line}y", f"{ONE_LINE} U+{ord(line):04X}", "'x y'") for line in "\x85\u2028\u2029"),
     ("description", "\u202e\ufeff", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
@@ -171,6 +173,8 @@ def test_conflicts() -> None:
             "choose sam or zip, or another region."
         ]
         assert sentences(deployer="zip", aws_region=region) == []
+    (conflict,) = rules.problems(GOOD | {"deployer": "serverless", "aws_region": "eu-west-9"})
+    assert (conflict.questions, conflict.example) == (("deployer", "aws_region"), rules.ANYWHERE)
     assert len(rules.CONFLICTS) == 2, "a new conflict needs its text here"
     for deployer, api in product(rules.CHOICES["deployer"], rules.CHOICES["api"]):
         assert sentences(deployer=deployer, api=api, aws_region=rules.ANYWHERE) == []
@@ -208,7 +212,7 @@ def test_support_ends_when_the_questions_say() -> None:
 
 def test_region_of_the_future() -> None:
     """A region that AWS may open next year goes through, with a warning."""
-    for region in ("eu-west-9", "sa-west-1", "mars-north-1"):
+    for region in ("eu-west-9", "sa-west-1", "mars-north-1", "us-isof-northeast-1"):
         answers = GOOD | {"aws_region": region}
         assert rules.problems(answers) == []
         assert rules.warnings(answers) == [
@@ -270,5 +274,5 @@ def test_lengths_at_the_limit() -> None:
 
 def test_nearest_regions() -> None:
     """The nearest comes first; the letter of an availability zone is left out."""
-    assert rules.regions_near("us-east-1a") == ["us-east-1"]
+    assert rules.regions_near("ap-southeast-2a") == ["ap-southeast-2"]
     assert rules.regions_near("eu-wst-3") == ["eu-west-3", "eu-west-2"]

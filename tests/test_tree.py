@@ -18,6 +18,7 @@ TREE = """
     scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_main.py tests/test_middleware.py tests/test_project.py
+    tests/test_request_cycle.py
 """.split()
 OF_DEPLOYER = {
     "sam": ["samconfig.toml", "template.yaml"],

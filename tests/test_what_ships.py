@@ -164,7 +164,7 @@ def test_sam_uploads_nothing_stale(bake: Bake, ministack: Ministack, bucket: str
     (project / "app" / "requirements.txt").write_text(lock, encoding="utf-8")
     ask_for(project, "small")
     (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
-    deploy = ("deploy", "--no-confirm-changeset", "--no-resolve-s3", "--s3-bucket", bucket)
+    deploy = ("deploy", "--no-resolve-s3", "--s3-bucket", bucket)
 
     def refused() -> bool:
         result = sam(project, ministack, *deploy)

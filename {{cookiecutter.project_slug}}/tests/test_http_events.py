@@ -12,6 +12,7 @@ from conftest import http_event
 from http_events import NotHttpError, choose_adapter, read_body, read_headers, read_scope, split_base_path, split_port
 
 API = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
+CLIENTS = "10.0.0.1, 10.0.0.2, 203.0.113.7:5000"  # the last one is what a load balancer saw
 URL = "a1b2c3d4e5.lambda-url.us-east-1.on.aws"
 
 
@@ -202,7 +203,7 @@ def load_balancer(**changed: Any) -> dict[str, Any]:
     return {
         "path": "/a%20b/%2F",
         "httpMethod": "GET",
-        "headers": {"host": "lb.example.com:81", "x-forwarded-for": "10.0.0.1, 203.0.113.7:5000", "cookie": "a=1"},
+        "headers": {"host": "lb.example.com:81", "x-forwarded-for": CLIENTS, "cookie": "a=1"},
         "queryStringParameters": {"q": "%C3%A9", "empty": ""},
         "requestContext": {"elb": {}},
     } | changed
@@ -256,16 +257,16 @@ def load_balancer(**changed: Any) -> dict[str, Any]:
             # A Function URL has decoded one of its two paths.
             http_api(
                 routeKey="$default",
-                rawPath="/a%252Fb",
+                rawPath="/%41%252Fb",
                 pathParameters=None,
-                requestContext={"domainName": URL, "http": {"method": "GET", "path": "/a%2Fb", "sourceIp": "1.2.3.4"}},
+                requestContext={"domainName": URL, "http": {"method": "GET", "path": "/A%2Fb", "sourceIp": "1.2.3.4"}},
             ),
             http_responses.PAYLOAD_2,
             {
                 "method": "GET",
                 "root_path": "",
-                "path": "/a%2Fb",
-                "raw_path": b"/a%252Fb",
+                "path": "/A%2Fb",
+                "raw_path": b"/%41%252Fb",
                 "server": (URL, 8443),
                 "client": ("1.2.3.4", 0),
             },
@@ -320,7 +321,7 @@ def load_balancer(**changed: Any) -> dict[str, Any]:
                 "query_string": b"q=%C3%A9&empty=",
                 "headers": {
                     b"host": b"lb.example.com:81",
-                    b"x-forwarded-for": b"10.0.0.1, 203.0.113.7:5000",
+                    b"x-forwarded-for": CLIENTS.encode(),
                     b"cookie": b"a=1",
                 },
                 "server": ("lb.example.com", 81),
@@ -357,7 +358,8 @@ def test_scope(event: dict[str, Any], adapter: http_responses.Adapter, expected:
     assert {name: scope[name] for name in expected if name != "headers"} == {
         name: value for name, value in expected.items() if name != "headers"
     }
-    assert (scope["type"], scope["http_version"], scope["asgi"]["version"]) == ("http", "1.1", "3.0")
+    assert (scope["type"], scope["http_version"]) == ("http", "1.1")
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.4"}
     assert (scope["aws.event"], scope["aws.context"]) == (event, context)
 
 
@@ -367,6 +369,7 @@ def test_scope(event: dict[str, Any], adapter: http_responses.Adapter, expected:
         ("/shop/items", ("/shop", "/shop/items")),
         ("/items", ("/shop", "/shop/items")),
         ("/shopping", ("/shop", "/shop/shopping")),
+        ("/a b/%C3%A9", ("/shop", "/shop/a b/é")),
     ],
 )
 def test_public_url(path: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,8 +379,24 @@ def test_public_url(path: str, expected: tuple[str, str], monkeypatch: pytest.Mo
     scope = read_scope(event, None)
     assert (scope["root_path"], scope["path"]) == expected
     assert (scope["scheme"], scope["server"]) == ("http", ("www.example.com", 80))
+    assert (unquote(scope["raw_path"].decode()), b" " in scope["raw_path"]) == (expected[1], False)
     assert [value for name, value in scope["headers"] if name == b"host"] == [b"www.example.com"]
     assert (b"x-a", b"b") in scope["headers"]
+
+
+def test_half_a_character() -> None:
+    """JSON may have half of a surrogate pair, which no encoding has: a question mark is in its place."""
+    headers = {"host": "lb.example.com", "x-\ud800": "a\ud800"}
+    scope = read_scope(load_balancer(headers=headers, queryStringParameters={"q": "\ud800"}), None)
+    assert (b"x-?", b"a?") in scope["headers"]
+    assert scope["query_string"] == b"q=?"
+
+
+def test_older_format_without_a_resource() -> None:
+    """Either of its two marks tells an event of payload format 1.0."""
+    event = {"httpMethod": "GET", "requestContext": {}}
+    assert choose_adapter(event | {"version": "1.0"}) is http_responses.PAYLOAD_1
+    assert choose_adapter(event | {"resource": "/"}) is http_responses.PAYLOAD_1
 
 
 @pytest.mark.parametrize(
