@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from http_responses import LOAD_BALANCER, LOAD_BALANCER_LIMIT, PAYLOAD_2, RESPONSE_LIMIT, Adapter, write_response
+from http_responses import (
+    LOAD_BALANCER,
+    LOAD_BALANCER_LIMIT,
+    LOAD_BALANCER_MULTI_VALUE,
+    PAYLOAD_1,
+    PAYLOAD_2,
+    RESPONSE_LIMIT,
+    Adapter,
+    error_response,
+    write_response,
+)
 from invoke import Context
 
 CONTEXT = Context()
@@ -58,9 +68,17 @@ def test_line_break_in_a_header(value: bytes, caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize("status", [200, 202, 307])
-def test_no_content_type(status: int) -> None:
+@pytest.mark.parametrize("adapter", [PAYLOAD_2, PAYLOAD_1, LOAD_BALANCER, LOAD_BALANCER_MULTI_VALUE])
+def test_no_content_type(adapter: Adapter, status: int) -> None:
     """A response without a content type stays one."""
-    assert not write({"status": status, "headers": [], "body": b""}).get("headers")
+    response = write({"status": status, "headers": [], "body": b""}, adapter)
+    assert not response.get("headers") and not response.get("multiValueHeaders")
+
+
+def test_error_without_a_context() -> None:
+    """The test events of other tools come without a context, so the response has no request id."""
+    response = error_response(400, None)
+    assert json.loads(response["body"]) == {"detail": "Bad Request", "request_id": None}
 
 
 @pytest.mark.parametrize("status", [204, 304])
