@@ -35,6 +35,16 @@ def test_readme_quotes_the_measurements() -> None:
     assert float(quoted[2]) == round(ratios["init+first / importing fastapi and mangum"][0], 2)
 
 
+def test_savings_are_taken_out_of_main(bake: Bake, tmp_path: Path) -> None:
+    """Without them main.py is what one would write, and passes for Python."""
+    path = Path(shutil.copy(bake() / "app" / "main.py", tmp_path))
+    functions.drop_savings(path)
+    left = path.read_text(encoding="utf-8")
+    compile(left, "main.py", "exec")
+    assert [word for word in ("gc", "sys", "compat", "Any") if re.search(rf"\b{word}\b", left)] == []
+    assert "handler = LambdaHandler(app)" in left
+
+
 def json_body(value: object) -> dict[str, Any]:
     """Return the fields of an event that carry a JSON body."""
     return {"body": json.dumps(value), "send": {"content-type": "application/json"}}
