@@ -17,7 +17,10 @@ CHOICES = {
     "architecture": ("arm64", "x86_64"),
     "deployer": ("sam", "serverless", "zip"),
     "api": ("http_api", "rest_api", "function_url"),
+    "storage": ("none", "dynamodb"),
+    "events": ("none", "sqs", "s3", "sns", "schedule"),
 }
+SWITCHES = ("secret", "build_layer")
 
 # Where AWS Lambda runs: botocore 1.44.8 and cfn-lint 1.58.0 name the same 46.
 REGIONS = """
@@ -54,7 +57,7 @@ NAME_LENGTH = 80
 DESCRIPTION_LENGTH = 200
 EXAMPLE_LENGTH = 60
 
-QUESTIONS = ("project_name", "project_slug", "description", "aws_region", *CHOICES, "build_layer")
+QUESTIONS = ("project_name", "project_slug", "description", "aws_region", *CHOICES, *SWITCHES)
 
 # Answers that are valid alone but not together: the test, the questions, and what to choose instead.
 CONFLICTS: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str]] = [
@@ -98,6 +101,8 @@ def derived(answers: Mapping[str, object]) -> dict[str, object]:
         "__zip": deployer == "zip",
         "__template": deployer in ("sam", "zip"),
         "__url": url,
+        "__table": answers["storage"] == "dynamodb",
+        "__worker": answers["events"] != "none",
         "__domain": f"{host[0]}.{answers['aws_region']}.{host[1]}",
     }
 
@@ -113,7 +118,7 @@ def problems(answers: Mapping[str, object]) -> list[Problem]:
         "description": lambda text: text_problem("description", text, DESCRIPTION_LENGTH, "Sells pots and pans"),
         "aws_region": region_problem,
         **{question: functools.partial(choice_problem, question) for question in CHOICES},
-        "build_layer": switch_problem,
+        **{question: functools.partial(switch_problem, question) for question in SWITCHES},
     }
     found = [judge(answers[question]) for question, judge in alone.items() if question in answers]
     if not any(found):
@@ -247,9 +252,9 @@ def choice_problem(question: str, value: object) -> Problem | None:
     return refused(question, value, f"must be one of {', '.join(choices)}", nearest)
 
 
-def switch_problem(value: object) -> Problem | None:
+def switch_problem(question: str, value: object) -> Problem | None:
     """Reject a value that is not a boolean; a replay file can contain any."""
-    return None if isinstance(value, bool) else refused("build_layer", value, "must be true or false", "true")
+    return None if isinstance(value, bool) else refused(question, value, "must be true or false", "true")
 
 
 def shown(value: object) -> str:

@@ -57,7 +57,9 @@ def build_layer() -> bool:
 
 def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
     """Return the lines to print: what was created, what was skipped, and the next three commands."""
-    chosen = ", ".join(str(answers[prompt]) for prompt in ("runtime", "architecture", "deployer", "api", "aws_region"))
+    values = [answers[prompt] for prompt in ("runtime", "architecture", "deployer", "api", "aws_region")]
+    values += [answers[prompt] for prompt in ("storage", "events") if answers[prompt] != "none"]
+    chosen = ", ".join([*map(str, values), *(["secret"] if answers["secret"] else [])])
     start = Path(os.environ.get("PWD") or project.parent)
     try:
         folder = min(os.path.relpath(project, start), str(project), key=len)

@@ -79,11 +79,12 @@ REGIONS_TO_TRY = ["us-east-1", "ap-southeast-2", "cn-north-1", "eu-central-1"]
 def pairs() -> dict[str, dict[str, object]]:
     """Return sets of answers in which each pair of answers occurs."""
     choices = {name: CONTEXT[name] for name in QUESTIONS if isinstance(CONTEXT[name], list)}
-    parameters = OrderedDict(choices | {"aws_region": REGIONS_TO_TRY, "texts": list(TEXTS)})
+    parameters = OrderedDict(choices | {"secret": [False, True], "aws_region": REGIONS_TO_TRY, "texts": list(TEXTS)})
 
     rows = [row._asdict() for row in AllPairs(parameters)]
     return {
-        "-".join(row.values()): TEXTS[row["texts"]] | {name: value for name, value in row.items() if name != "texts"}
+        "-".join(map(str, row.values())): TEXTS[row["texts"]]
+        | {name: value for name, value in row.items() if name != "texts"}
         for row in rows
     }
 
@@ -127,8 +128,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tested_variant" in metafunc.fixturenames:
         # With the default project, whose tests test_make runs: each front end, each deployer, and each runtime that is
         # installed here. The others differ in the infrastructure, which these tests do not run.
-        few = ["python3.12-arm64-serverless-function_url-ap-southeast-2-plain"]
-        few += ["python3.11-arm64-zip-rest_api-ap-southeast-2-hostile"]
+        few = ["python3.12-x86_64-serverless-function_url-dynamodb-none-False-eu-central-1-plain"]
+        few += ["python3.11-arm64-zip-rest_api-dynamodb-sns-False-eu-central-1-longest"]
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")

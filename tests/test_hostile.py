@@ -51,6 +51,7 @@ ANSWERS = st.fixed_dictionaries(
         "description": TEXT,
         "aws_region": REGIONS,
         **{name: st.sampled_from([*values, "other"]) for name, values in CHOICES.items()},
+        "secret": st.booleans(),
         "build_layer": st.just(False),
     }
 )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookiecutter_fastapi_lambda import rules
+from cookiecutter_fastapi_lambda.rules import SWITCHES
 from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS
 
 GOOD = {
@@ -22,6 +23,9 @@ GOOD = {
     "architecture": "arm64",
     "deployer": "sam",
     "api": "http_api",
+    "storage": "none",
+    "events": "none",
+    "secret": False,
     "build_layer": True,
 }
 
@@ -75,7 +79,7 @@ REFUSED = [
     *(("description", f"x{line}y", f"{ONE_LINE} U+{ord(line):04X}", "'x y'") for line in "\x85\u2028\u2029"),
     ("description", "\u202e\ufeff", f"{ONE_LINE} U+202E", "'Sells pots and pans'"),
     ("description", "x\ud800y", f"{ONE_LINE} U+D800", "'x y'"),
-    *(("build_layer", value, "must be true or false", "'true'") for value in ("yes", 1, None)),
+    *((question, value, "must be true or false", "'true'") for question in SWITCHES for value in ("yes", 1, None)),
 ]
 
 
@@ -249,8 +253,12 @@ def test_derived_words(deployer: str) -> None:
         "__zip": deployer == "zip",
         "__template": deployer != "serverless",
         "__url": True,
+        "__table": False,
+        "__worker": False,
         "__domain": "lambda-url.eu-west-1.on.aws",
     }
+    chosen = rules.derived(answers | {"storage": "dynamodb", "events": "sqs"})
+    assert (chosen["__table"], chosen["__worker"]) == (True, True)
     assert rules.derived(answers | {"api": "rest_api"})["__domain"] == "execute-api.eu-west-1.amazonaws.com"
 
 
