@@ -18,10 +18,12 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNTIMES = CHOICES["runtime"]
+# The answers that have packages of their own, by the variable that the template asks for; none, first, of the others.
+FEATURES: dict[str, dict[str, object]] = {"": {}, "__worker": {"events": "sqs"}}
 SLUG = "slug-to-replace"
 
 
-def render(folder: str, **answers: str) -> Path:
+def render(folder: str, **answers: object) -> Path:
     """Return a project with these answers."""
     context = {"project_slug": SLUG, "build_layer": False} | answers
     return Path(
@@ -40,7 +42,7 @@ def pins(text: str) -> list[str]:
 
 
 def merged(locks: dict[tuple[str, str], str]) -> str:
-    """Return the locks by runtime and deployer as one, where a package that not all have is between tags."""
+    """Return the locks by runtime and feature as one, where a package that not all have is between tags."""
     having: dict[str, list[tuple[str, str]]] = {}
     for answers, text in locks.items():
         head, *packages = pins(text)
@@ -56,11 +58,16 @@ def merged(locks: dict[tuple[str, str], str]) -> str:
 
 
 def condition(having: list[tuple[str, str]]) -> str:
-    """Return what is true of the projects with these runtimes and deployers, and of no other; nothing if of all."""
-    runtimes, deployers = sorted({runtime for runtime, _ in having}), {deployer for _, deployer in having}
-    assert len(having) == len(runtimes) * len(deployers) and deployers != {"sam"}, f"no simple condition for {having}"
+    """Return what is true of the projects with these runtimes and features, and of no other; nothing if of all."""
+    runtimes, features = sorted({runtime for runtime, _ in having}), {feature for _, feature in having}
+    assert len(having) == len(runtimes) * len(features), f"no simple condition for {having}"
     tests = [] if len(runtimes) == len(RUNTIMES) else [f"cookiecutter.runtime in {json.dumps(runtimes)}"]
-    return " and ".join([*tests, *(["cookiecutter.__zip"] if deployers == {"zip"} else [])])
+    if "" in features:
+        assert features == set(FEATURES), f"{features} have a package that others have not"
+    else:
+        either = " or ".join(f"cookiecutter.{feature}" for feature in FEATURES if feature in features)
+        tests.append(f"({either})" if tests and " or " in either else either)
+    return " and ".join(tests)
 
 
 def compile_group(group: str, *options: str) -> None:
@@ -84,18 +91,18 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         # The first takes the newest versions, and the others keep them.
         locks: dict[str, dict[tuple[str, str], str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
-        for runtime, deployer in product(RUNTIMES, ("sam", "zip")):
-            project = render(folder, runtime=runtime, deployer=deployer)
+        for runtime, feature in product(RUNTIMES, FEATURES):
+            project = render(folder, runtime=runtime, **FEATURES[feature])
             for name, texts in locks.items():
                 if texts:
                     (project / name).write_text(next(reversed(texts.values())), encoding="utf-8")
             lock(project, *([] if locks["app/requirements.txt"] else ["--upgrade"]))
             for name, texts in locks.items():
-                texts[runtime, deployer] = (project / name).read_text(encoding="utf-8")
+                texts[runtime, feature] = (project / name).read_text(encoding="utf-8")
         for name, texts in locks.items():
             (TEMPLATE / name).write_text(merged(texts), encoding="utf-8")
         pins = Path(folder) / "pins.txt"
-        pins.write_text(locks["app/requirements.txt"]["python3.13", "sam"], encoding="utf-8")
+        pins.write_text(locks["app/requirements.txt"]["python3.13", ""], encoding="utf-8")
         compile_group("upstream", "--constraint", str(pins))
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")

@@ -16,6 +16,9 @@ if hasattr(compat, "is_pydantic_v1_model_class"):
     compat.is_pydantic_v1_model_class = lambda cls: "pydantic.v1" in sys.modules and recognize(cls)
 
 import items
+{% if cookiecutter.__worker %}
+import jobs
+{% endif %}
 import settings
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
@@ -30,6 +33,9 @@ app = FastAPI(
     openapi_url="/openapi.json" if settings.DOCS else None,
 )
 app.include_router(items.router)
+{% if cookiecutter.__worker %}
+app.include_router(jobs.router)
+{% endif %}
 add_middleware(app)
 
 
