@@ -1,4 +1,8 @@
 """Call the Lambda handler in this process: `python scripts/invoke.py events/get-item.json` prints the response.
+{% if cookiecutter.__worker %}
+
+An event of the queue is handed to the worker, any other one to the API.
+{% endif %}
 
 The process is as on Lambda: app/ is its working folder and on its search path, Lambda's variables are set, packages for
 development cannot be imported, and files cannot be written but below the folder for temporary ones.
@@ -15,6 +19,9 @@ import sys
 import tempfile
 import time
 import uuid
+{% if cookiecutter.__worker %}
+import warnings
+{% endif %}
 from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -35,6 +42,15 @@ VARIABLES = {
     "LAMBDA_TASK_ROOT": str(APP),
     "_HANDLER": "main.handler",
 }
+{% if cookiecutter.__worker %}
+# Those of the worker. Nothing remembers here which messages are done, and no connection is tried without credentials.
+VARIABLES_OF_WORKER = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "IDEMPOTENCY_TABLE": "local",
+    "POWERTOOLS_IDEMPOTENCY_DISABLED": "true",
+    "_HANDLER": "worker.handler",
+}
+{% endif %}
 # What Lambda's runtime brings along, beside the layer.
 PROVIDED = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 
@@ -89,8 +105,13 @@ def refuse_writing(event: str, arguments: tuple[Any, ...]) -> None:
         raise OSError(errno.EROFS, f"Lambda's files are read-only, except below {TEMPORARY}", str(path))
 
 
+{% if cookiecutter.__worker %}
+def load_handler(for_worker: bool = False) -> Callable[[Any, Context], Any]:
+    """Make this process one as on Lambda, and return the handler of the API or of the worker."""
+{% else %}
 def load_handler() -> Callable[[Any, Context], dict[str, Any]]:
     """Make this process one as on Lambda, and return the handler."""
+{% endif %}
     region = {name: os.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if name in os.environ}
     os.environ |= VARIABLES | region
     os.chdir(APP)
@@ -99,13 +120,25 @@ def load_handler() -> Callable[[Any, Context], dict[str, Any]]:
     sys.dont_write_bytecode = True  # app/ is deployed as it is
     sys.meta_path.insert(0, LayerOnly())
     sys.addaudithook(refuse_writing)
+    {% if cookiecutter.__worker %}
+    if for_worker:
+        os.environ |= VARIABLES_OF_WORKER
+        warnings.filterwarnings("ignore", "Disabling idempotency")
+        import worker
+
+        return worker.handler
+    {% endif %}
     from main import handler
 
     return handler
 
 
 def main(arguments: list[str]) -> int:
+    {% if cookiecutter.__worker %}
+    """Call a handler with the event of a file and print the response; return 0 unless it says that something failed."""
+    {% else %}
     """Call the handler with the event of a file and print the response; return 0 unless its status is 500 or more."""
+    {% endif %}
     parser = argparse.ArgumentParser(prog="invoke.py", description="Call the Lambda handler with an event.")
     parser.add_argument("event", type=Path, help="a JSON file, such as events/get-item.json")
     path = parser.parse_args(arguments).event
@@ -114,6 +147,12 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"invoke.py: {path} is not a JSON event, such as events/get-item.json: {error}", file=sys.stderr)
         return 2
+    {% if cookiecutter.__worker %}
+    if isinstance(event, dict) and "Records" in event:
+        batch = load_handler(for_worker=True)(event, Context())
+        print(json.dumps(batch, indent=2))
+        return int(bool(batch["batchItemFailures"]))
+    {% endif %}
     response = load_handler()(event, Context())
     print(response["statusCode"])
     headers = {name: [value] for name, value in (response.get("headers") or {}).items()}

@@ -21,6 +21,10 @@ from conftest import PROJECT, {{ "caller, " if cookiecutter.api == "http_api" }}
 from lambda_handler import LambdaHandler
 
 EVENTS = sorted((PROJECT / "events").glob("*.json"))
+{% if cookiecutter.__worker %}
+# Those of the queue are for the worker: see test_worker.py.
+EVENTS = [path for path in EVENTS if "aws:sqs" not in path.read_text(encoding="utf-8")]
+{% endif %}
 
 # It opens no connection: what needs one at import would need it at each start on Lambda, or is on this machine only.
 START = """
