@@ -162,7 +162,8 @@ def bake(cookies_session: object, shared: Path) -> Bake:
     """Return a function that renders the template and returns the project; equal answers share one project.
 
     Values are taken as if typed at the prompts: they are not rendered themselves. The layer is not built unless asked;
-    it is built once for each runtime and architecture, by the hook, and copied into other projects.
+    it is built once for each runtime and architecture, and with the packages of a worker once more, by the hook, and
+    copied into other projects.
     """
 
     def bake(**answers: object) -> Path:
@@ -175,6 +176,8 @@ def bake(cookies_session: object, shared: Path) -> Bake:
         with FileLock(f"{target}.lock"):
             if not target.exists():
                 layer = {name: answers[name] for name in ("runtime", "architecture", "build_layer") if name in answers}
+                if answers.get("events", "none") != "none":
+                    layer["events"] = "sqs"  # each source has the same packages
                 if answers["build_layer"] and answers != layer:
                     # Under another name until it is whole: a test that fails in between leaves nothing for the next.
                     fresh, package = target.with_suffix(".new"), bake(**layer) / "package"

@@ -37,14 +37,14 @@ ROOTLY = platform.system() == "Linux" and os.geteuid() == 0 and shutil.which("un
 
 @functools.cache
 def runtime_client(python: Path) -> Path:
-    """Install what Lambda's image of this Python has beside it (awslambdaric), and return the folder."""
+    """Install what Lambda's image of this Python has beside it (awslambdaric and boto3), and return the folder."""
     version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     target = CACHE / "runtime" / version
     lock = ROOT / "requirements" / "runtime.txt"
     if not (target / "done").exists() or (target / "done").read_text() != lock.read_text():
         shutil.rmtree(target, ignore_errors=True)
-        command = [UV, "pip", "install", "--quiet", "--python", python, "--target", target, "--require-hashes"]
-        subprocess.run([*command, "--only-binary", ":all:", "-r", lock], check=True)
+        command = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--target", target]
+        subprocess.run([*command, "--require-hashes", "--only-binary", ":all:", "-r", lock], check=True)
         (target / "done").write_text(lock.read_text())
     return target
 

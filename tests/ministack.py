@@ -73,10 +73,16 @@ def installed() -> Path:
 
 
 class Ministack:
-    """A server that answers as AWS does; leaving the `with` block ends it."""
+    """A server that answers as AWS does; leaving the `with` block ends it.
 
-    def __init__(self, folder: Path) -> None:
-        self.port, self.log = free_port(), folder / "ministack.log"
+    Args:
+        folder: for its log.
+        settings: its own variables; with AUTH="true" it does what IAM allows, and nothing else.
+
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.port, self.log, self.settings = free_port(), folder / "ministack.log", settings
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
 
@@ -87,6 +93,7 @@ class Ministack:
         environment = (
             CREDENTIALS | variables | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
         )
+        environment |= self.settings
         with self.log.open("w") as log:
             command = [installed(), "-c", START]
             self.process = subprocess.Popen(
