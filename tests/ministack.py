@@ -18,10 +18,25 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads.
+# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads. It takes the
+# concurrency of a mapping that comes from a parameter for a text. And with AUTH=true it does what policies say, of which
+# projects have some that deny requests without TLS: so all pass as having it, but for those with x-forwarded-proto.
 START = """
-from ministack.app import main
+import os
+
+import ministack.app as server
+from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
+
+application, concurrency = server.app, lambda_svc._sqs_esm_concurrency
+
+
+async def over_tls(scope, receive, send):
+    await application(scope | {"scheme": "https"} if scope["type"] == "http" else scope, receive, send)
+
+
+if os.environ.get("AUTH") == "true":
+    server.app = over_tls
 
 record = provisioners._cw_metric_alarm_record
 
@@ -34,7 +49,8 @@ def of_one_metric(name, properties):
 
 
 provisioners._cw_metric_alarm_record = of_one_metric
-main()
+lambda_svc._sqs_esm_concurrency = lambda *given: int(concurrency(*given))
+server.main()
 """
 
 
