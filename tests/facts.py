@@ -124,6 +124,20 @@ def template_facts(made: dict[str, Any], api: str, **given: object) -> Facts:
     return facts | {"HTTP front end": rest_api_facts(resources)}
 
 
+def worker_facts(made: dict[str, Any], **given: object) -> Facts:
+    """Return the facts about the worker in a CloudFormation template, with these values of its parameters."""
+    resources = resolve(made, {"AWS::StackId": STACK_ID} | given)["Resources"]
+    (layer,) = of_type(resources, "Lambda::LayerVersion")
+    kinds = ("Logs::LogGroup", "CloudWatch::Alarm", "CloudWatch::Dashboard", "Lambda::EventSourceMapping", "IAM::Role")
+    kinds += ("SQS::Queue", "SQS::QueuePolicy", "DynamoDB::Table", "S3::Bucket", "S3::BucketPolicy", "Events::Rule")
+    kinds += ("SNS::Topic", "SNS::TopicPolicy", "SNS::Subscription", "Scheduler::Schedule")
+    facts = {
+        name: each for name, each in named(resources, *kinds).items() if not name.startswith(("Iam", "Serverless"))
+    }
+    facts.pop("ApiRole", None)
+    return facts | {"WorkerFunction": function_facts(resources["WorkerFunction"]["Properties"], layer)}
+
+
 def named(resources: dict[str, Any], *kinds: str) -> dict[str, Any]:
     """Return the resources of these types, by their logical ids."""
     ignored = ("Type", "Condition", "Metadata")
@@ -206,20 +220,24 @@ STAGES: dict[str, dict[str, object]] = {
 }
 
 
+def made_with(bake: Bake, package: Package, **answers: object) -> dict[str, dict[str, Any]]:
+    """Return what each deployer makes of these answers, a CloudFormation template, with the logical ids of SAM."""
+    made = {
+        deployer: translate(bake(**answers | {"deployer": deployer}) / "template.yaml", "us-east-1")
+        for deployer in ("sam", "zip")
+    }
+    # osls has logical ids of its own.
+    text = json.dumps(template(package(**answers | {"deployer": "serverless"})[0]))
+    text = re.sub(r"(Api|Worker)LambdaFunction", r"\1Function", text).replace("ApiGatewayRest", "Rest")
+    return made | {"serverless": json.loads(text)}
+
+
 def find_facts(bake: Bake, package: Package) -> Table:
     """Return the facts by deployer, HTTP front end and stage."""
     facts = {}
     for api in APIS:
         answers = VARIANTS[f"serverless-{api}".removesuffix("-http_api")]
-        made = {
-            deployer: translate(bake(**answers | {"deployer": deployer}) / "template.yaml", "us-east-1")
-            for deployer in ("sam", "zip")
-        }
-        # osls has logical ids of its own.
-        text = json.dumps(template(package(**answers)[0]))
-        made["serverless"] = json.loads(
-            text.replace("ApiLambdaFunction", "ApiFunction").replace("ApiGatewayRest", "Rest")
-        )
+        made = made_with(bake, package, **answers)
         for deployer, stage in product(DEPLOYERS, STAGES):
             given = {name: value for name, value in STAGES[stage].items() if name in made[deployer]["Parameters"]}
             facts[deployer, api, stage] = template_facts(made[deployer], api, **given)

@@ -18,9 +18,9 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads. It takes the
-# concurrency of a mapping that comes from a parameter for a text. And with AUTH=true it does what policies say, of which
-# projects have some that deny requests without TLS: so all pass as having it, but for those with x-forwarded-proto.
+# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads. It takes
+# the concurrency of a mapping that comes from a parameter for a text. And with AUTH=true it does what policies say, and
+# those of projects deny requests without TLS: so all pass as having it, but for those with x-forwarded-proto.
 START = """
 import os
 
