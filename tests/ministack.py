@@ -19,16 +19,19 @@ from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads. It takes
-# the concurrency of a mapping that comes from a parameter for a text. And with AUTH=true it does what policies say, and
-# those of projects deny requests without TLS: so all pass as having it, but for those with x-forwarded-proto.
+# the concurrency of a mapping that comes from a parameter for a text, and sends what a schedule has without the time.
+# And with AUTH=true it does what policies say, and those of projects deny requests without TLS: so all pass as having
+# it, but for those with x-forwarded-proto.
 START = """
 import os
+import time
 
 import ministack.app as server
-from ministack.services import lambda_svc
+from ministack.services import eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 application, concurrency = server.app, lambda_svc._sqs_esm_concurrency
+invoke = eventbridge._invoke_target
 
 
 async def over_tls(scope, receive, send):
@@ -48,6 +51,13 @@ def of_one_metric(name, properties):
     return record(name, properties)
 
 
+def with_time(target, *more):
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    given = target.get("Input", "").replace("<aws.scheduler.scheduled-time>", now)
+    invoke({**target, "Input": given} if given else target, *more)
+
+
+eventbridge._invoke_target = with_time
 provisioners._cw_metric_alarm_record = of_one_metric
 lambda_svc._sqs_esm_concurrency = lambda *given: int(concurrency(*given))
 server.main()

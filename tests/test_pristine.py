@@ -77,6 +77,25 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
                     assert not re.search(pattern, neutral.sub("", text)), (path, other)
 
 
+def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
+    """No file, word, dependency or make target of it, and of another source."""
+    worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py"
+    words = {
+        "s3": r"\bS3:|aws\.s3|Upload|BucketName",
+        "sns": r"Notice\b|TopicSubscription|sns:Publish",
+        "schedule": r"Tick\b|Schedul",
+    }
+    for source, deployer in product(CONTEXT["events"], CONTEXT["deployer"]):
+        for path, text in files(bake(events=source, deployer=deployer)).items():
+            if path.endswith("package-lock.json"):
+                continue
+            if source == "none" and not path.startswith(("tests/", "scripts/", "requirements")):
+                assert not re.search(worker, text), path
+            for other, pattern in words.items():
+                if other != source and ("worker" in path or "messages" in path or path.endswith((".yaml", ".yml"))):
+                    assert not re.search(pattern, text), (path, source, other)
+
+
 def test_git_would_take_every_file_of_the_template() -> None:
     """Neither our ignore file nor the project's own hides a file that belongs to the template."""
     folder = "{{cookiecutter.project_slug}}"

@@ -28,13 +28,27 @@ OF_DEPLOYER = {
         *("scripts/artifacts.yaml", "scripts/deploy.py", "scripts/stack.py", "template.yaml", "tests/test_deploy.py"),
     ],
 }
+# Those of a worker, and the sample event of each source.
+OF_WORKER = """
+    app/jobs.py app/messages.py app/worker.py docs/worker.md events/job.json scripts/replay.py
+    tests/test_jobs.py tests/test_replay.py tests/test_worker.py
+""".split()
+OF_SOURCE = {"none": [], "sqs": [], "s3": ["upload"], "sns": ["notice"], "schedule": ["tick"]}
+
+
+def tree(answers: dict[str, object]) -> list[str]:
+    """Return the paths that a project with these answers has."""
+    source = str(answers.get("events", "none"))
+    samples = [f"events/{name}.json" for name in OF_SOURCE[source]]
+    worker = [] if source == "none" else OF_WORKER
+    return sorted([*TREE, *OF_DEPLOYER[str(answers.get("deployer", "sam"))], *worker, *samples])
 
 
 def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
-    assert sorted(files(variant)) == sorted(TREE + OF_DEPLOYER[answers.get("deployer", "sam")])
-    assert len(files(variant)) <= 45
+    assert sorted(files(variant)) == tree(answers)
+    assert len(files(variant)) <= 55
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
@@ -59,10 +73,10 @@ def test_same_answers_same_bytes(bake: Bake, tmp_path: Path) -> None:
     assert files(Path(again)) == files(bake())
 
 
-@pytest.mark.parametrize("deployer", OF_DEPLOYER)
-def test_readme_of_the_project_names_what_is_there(deployer: str, bake: Bake) -> None:
+@pytest.mark.parametrize("answers", [*({"deployer": deployer} for deployer in OF_DEPLOYER), {"events": "sqs"}])
+def test_readme_of_the_project_names_what_is_there(answers: dict[str, str], bake: Bake) -> None:
     """The tree that it draws exists."""
-    project = bake(deployer=deployer)
+    project = bake(**answers)
     drawing = re.search(r"```\n(app/ .*?)```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     folder = ""
     for line in drawing.splitlines():
@@ -95,6 +109,8 @@ def test_readme_lists_the_questions() -> None:
     for name, (default, values) in table.items():
         if name != "project_slug":
             asked = CONTEXT[name]
-            assert default == (asked[0] if isinstance(asked, list) else str(asked).replace("True", "true"))
+            assert default == (
+                asked[0] if isinstance(asked, list) else str(asked).replace("True", "true").replace("False", "false")
+            )
             assert not isinstance(asked, list) or values.split(", ") == asked
     assert len(readme.splitlines()) < 130

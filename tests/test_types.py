@@ -17,13 +17,16 @@ def check(*command: str | Path, folder: Path) -> None:
 
 
 def test_projects(project_venv: Venv, bake: Bake, tmp_path: Path) -> None:
-    """Each deployer and each front end, with the project's own settings."""
-    venv = project_venv(bake(deployer="zip"), interpreter("python3.13"))  # it has the packages of all, and boto3
+    """Each deployer, each front end and each source of messages, with the project's own settings."""
+    venv = project_venv(bake(events="sqs"), interpreter("python3.13"))  # it has the packages of all
     project = tmp_path / "project"
-    for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True):
+    projects = [
+        {"deployer": deployer, "api": api} for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True)
+    ]
+    for answers in [*projects, *({"events": source} for source in CONTEXT["events"][1:])]:
         # At one path, with one cache: packages and files that do not differ are read once.
         shutil.rmtree(project, ignore_errors=True)
-        shutil.copytree(bake(deployer=deployer, api=api), project)
+        shutil.copytree(bake(**answers), project)
         check(venv / "bin" / "python", "-m", "mypy", "--strict", "--cache-dir", tmp_path / "mypy", folder=project)
         check(BIN / "ty", "check", "--quiet", "--error-on-warning", "--python", venv, folder=project)
 
