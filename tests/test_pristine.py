@@ -81,7 +81,7 @@ def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency or make target of it, and of another source."""
     worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py"
     words = {
-        "s3": r"\bS3:|aws\.s3|Upload|BucketName",
+        "s3": r"aws\.s3|Upload(?!s)(Rule|Prefix|\b)|EventBridgeEnabled",
         "sns": r"Notice\b|TopicSubscription|sns:Publish",
         "schedule": r"Tick\b|Schedul",
     }
