@@ -7,7 +7,12 @@ from typing import Any
 
 gc.disable()  # until the end of this file: imports make no garbage to collect
 
+{% if cookiecutter.__table or cookiecutter.secret %}
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+{% else %}
 from fastapi import FastAPI
+{% endif %}
 
 # FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
 compat: Any = sys.modules.get("fastapi._compat.shared")
@@ -17,6 +22,12 @@ if hasattr(compat, "is_pydantic_v1_model_class"):
 
 import items
 import settings
+{% if cookiecutter.secret %}
+import webhooks
+{% endif %}
+{% if cookiecutter.__table or cookiecutter.secret %}
+from aws import UnavailableError
+{% endif %}
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
 
@@ -30,7 +41,20 @@ app = FastAPI(
     openapi_url="/openapi.json" if settings.DOCS else None,
 )
 app.include_router(items.router)
+{% if cookiecutter.secret %}
+app.include_router(webhooks.router)
+{% endif %}
 add_middleware(app)
+{% if cookiecutter.__table or cookiecutter.secret %}
+
+
+@app.exception_handler(UnavailableError)
+async def answer_unavailable(request: Request, error: UnavailableError) -> JSONResponse:
+    """Return the response to a request that needs a service which does not answer now; the log has the reason."""
+    logging.getLogger(__name__).error("%s %s: %s", request.method, request.url.path, error)
+    body = {"detail": "Service Unavailable", "request_id": request.state.request_id}
+    return JSONResponse(body, 503, {"retry-after": "1"})
+{% endif %}
 
 
 # Endpoints are `async def`: a Lambda execution environment serves one request at a time, so a blocking call delays no

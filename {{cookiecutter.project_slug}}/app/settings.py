@@ -14,3 +14,11 @@ LOG_LEVEL = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper().replace("TRAC
 PUBLIC_URL = urlsplit(os.environ.get("PUBLIC_URL", "").rstrip("/"))
 if PUBLIC_URL.geturl() and not (PUBLIC_URL.scheme in ("http", "https") and PUBLIC_URL.netloc):
     raise ValueError(f"PUBLIC_URL is {PUBLIC_URL.geturl()!r}; it has to be like https://www.example.com/shop")
+{% if cookiecutter.__table %}
+# The DynamoDB table with the items.
+TABLE_NAME = os.environ.get("TABLE_NAME", "")
+{% endif %}
+{% if cookiecutter.secret %}
+# The secret in Secrets Manager: where it is, never what it is.
+SECRET_ARN = os.environ.get("SECRET_ARN", "")
+{% endif %}
