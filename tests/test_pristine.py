@@ -77,6 +77,24 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
                     assert not re.search(pattern, neutral.sub("", text)), (path, other)
 
 
+def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
+    """No file, word, dependency, permission or variable of a table or a secret that a project does not have."""
+    words = {
+        "storage": r"(?i)dynamodb|TABLE_NAME|\bstore\b(?! a)|class Repository|KeptTable",
+        "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
+        "either": r"\bmoto\b|\baws\.py|import aws|UnavailableError|data\.md",
+    }
+    for deployer, storage, secret in product(CONTEXT["deployer"], CONTEXT["storage"], (False, True)):
+        chosen = {"storage": storage == "dynamodb", "secret": secret, "either": storage == "dynamodb" or secret}
+        found = set()
+        for path, text in files(bake(deployer=deployer, storage=storage, secret=secret)).items():
+            for each, pattern in words.items():
+                if re.search(pattern, text):
+                    assert chosen[each], (path, each, re.search(pattern, text))
+                    found.add(each)
+        assert found == {each for each in words if chosen[each]}
+
+
 def test_git_would_take_every_file_of_the_template() -> None:
     """Neither our ignore file nor the project's own hides a file that belongs to the template."""
     folder = "{{cookiecutter.project_slug}}"

@@ -13,7 +13,7 @@ TREE = """
     app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/middleware.py
     app/request_cycle.py app/requirements.txt app/settings.py
     docs/operate.md
-    events/create-item.json events/get-item.json
+    events/create-item.json
     package/README.md
     scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/layer.py scripts/run_uv.py
     scripts/scratch.py
@@ -28,13 +28,28 @@ OF_DEPLOYER = {
         *("scripts/artifacts.yaml", "scripts/deploy.py", "scripts/stack.py", "template.yaml", "tests/test_deploy.py"),
     ],
 }
+# With storage, with a secret, and with either.
+OF_DATA = {
+    "none": ["events/get-item.json"],
+    "dynamodb": ["app/store.py", "events/list-items.json", "tests/test_store.py"],
+    True: ["app/secret.py", "app/webhooks.py", "tests/test_webhooks.py"],
+    False: [],
+    "both": ["app/aws.py", "docs/data.md"],
+}
+
+
+def expected(answers: dict[str, object]) -> list[str]:
+    """Return the paths of the files of a project with these answers."""
+    storage, secret = answers.get("storage", "none"), answers.get("secret", False)
+    paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
+    return sorted(paths + (OF_DATA["both"] if storage == "dynamodb" or secret else []))
 
 
 def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
-    assert sorted(files(variant)) == sorted(TREE + OF_DEPLOYER[answers.get("deployer", "sam")])
-    assert len(files(variant)) <= 45
+    assert sorted(files(variant)) == expected(answers)
+    assert len(files(variant)) <= 50
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
@@ -59,10 +74,10 @@ def test_same_answers_same_bytes(bake: Bake, tmp_path: Path) -> None:
     assert files(Path(again)) == files(bake())
 
 
-@pytest.mark.parametrize("deployer", OF_DEPLOYER)
-def test_readme_of_the_project_names_what_is_there(deployer: str, bake: Bake) -> None:
+@pytest.mark.parametrize("name", ["default", "serverless", "zip", "data"])
+def test_readme_of_the_project_names_what_is_there(name: str, bake: Bake) -> None:
     """The tree that it draws exists."""
-    project = bake(deployer=deployer)
+    project = bake(**VARIANTS[name])
     drawing = re.search(r"```\n(app/ .*?)```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     folder = ""
     for line in drawing.splitlines():
@@ -79,7 +94,7 @@ def test_readme_of_the_template_draws_the_tree() -> None:
     for line in drawing.splitlines():
         name = line.strip("│├└─ ").split()[0]
         drawn.append(f"app/{name}" if line.startswith("│") else name)
-    top = {path if "/" not in path else path.split("/")[0] + "/" for path in TREE + OF_DEPLOYER["sam"]}
+    top = {path if "/" not in path else path.split("/")[0] + "/" for path in expected({})}
     assert {name for name in drawn if name.count("/") == name.endswith("/")} == top
     assert {name for name in drawn if name.startswith("app/")} - {"app/"} == {p for p in TREE if p.startswith("app/")}
 
@@ -95,6 +110,8 @@ def test_readme_lists_the_questions() -> None:
     for name, (default, values) in table.items():
         if name != "project_slug":
             asked = CONTEXT[name]
-            assert default == (asked[0] if isinstance(asked, list) else str(asked).replace("True", "true"))
+            assert default == (
+                asked[0] if isinstance(asked, list) else str(asked).lower() if isinstance(asked, bool) else str(asked)
+            )
             assert not isinstance(asked, list) or values.split(", ") == asked
     assert len(readme.splitlines()) < 130

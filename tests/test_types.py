@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.conftest import CONTEXT, ROOT, Bake, Venv
+from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, Venv
 from tests.machine import BIN, interpreter
 
 HOOKS = sorted([*ROOT.glob("hooks/*.py"), *ROOT.glob("cookiecutter_fastapi_lambda/*.py")])
@@ -18,12 +18,17 @@ def check(*command: str | Path, folder: Path) -> None:
 
 def test_projects(project_venv: Venv, bake: Bake, tmp_path: Path) -> None:
     """Each deployer and each front end, with the project's own settings."""
-    venv = project_venv(bake(deployer="zip"), interpreter("python3.13"))  # it has the packages of all, and boto3
+    venv = project_venv(bake(**VARIANTS["zip-data"]), interpreter("python3.13"))  # it has the packages of all
     project = tmp_path / "project"
-    for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True):
+    each = [
+        {"deployer": deployer, "api": api} for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True)
+    ]
+    # Runtimes differ in how a generic class is written.
+    each += [VARIANTS["data"], {"secret": True}, {"storage": "dynamodb", "runtime": "python3.11"}]
+    for answers in each:
         # At one path, with one cache: packages and files that do not differ are read once.
         shutil.rmtree(project, ignore_errors=True)
-        shutil.copytree(bake(deployer=deployer, api=api), project)
+        shutil.copytree(bake(**answers), project)
         check(venv / "bin" / "python", "-m", "mypy", "--strict", "--cache-dir", tmp_path / "mypy", folder=project)
         check(BIN / "ty", "check", "--quiet", "--error-on-warning", "--python", venv, folder=project)
 

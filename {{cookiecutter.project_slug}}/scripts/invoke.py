@@ -1,4 +1,4 @@
-"""Call the Lambda handler in this process: `python scripts/invoke.py events/get-item.json` prints the response.
+"""Call the Lambda handler in this process: `python scripts/invoke.py events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json` prints the response.
 
 The process is as on Lambda: app/ is its working folder and on its search path, Lambda's variables are set, packages for
 development cannot be imported, and files cannot be written but below the folder for temporary ones.
@@ -107,12 +107,12 @@ def load_handler() -> Callable[[Any, Context], dict[str, Any]]:
 def main(arguments: list[str]) -> int:
     """Call the handler with the event of a file and print the response; return 0 unless its status is 500 or more."""
     parser = argparse.ArgumentParser(prog="invoke.py", description="Call the Lambda handler with an event.")
-    parser.add_argument("event", type=Path, help="a JSON file, such as events/get-item.json")
+    parser.add_argument("event", type=Path, help="a JSON file, such as events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json")
     path = parser.parse_args(arguments).event
     try:
         event = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        print(f"invoke.py: {path} is not a JSON event, such as events/get-item.json: {error}", file=sys.stderr)
+        print(f"invoke.py: {path} is not a JSON event, such as events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json: {error}", file=sys.stderr)
         return 2
     response = load_handler()(event, Context())
     print(response["statusCode"])
