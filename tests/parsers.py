@@ -1,6 +1,8 @@
 """Readers for each kind of file that a project has, so that a test sees what the file's own tools will see."""
 
+import ast
 import json
+import re
 from typing import Any
 
 import yaml
@@ -48,10 +50,15 @@ def read_markdown(text: str) -> list[str]:
     return blocks
 
 
-# Not Python, which ruff reads for the version of each project; the one here may be older.
+def read_python(text: str) -> ast.Module:
+    """Return a module; type parameters in brackets are left out, since the Python of the tests may be older."""
+    return ast.parse(re.sub(r"^(class \w+)\[.*\]", r"\1", text, flags=re.MULTILINE))
+
+
 PARSERS = {
     ".json": json.loads,
     ".md": read_markdown,
+    ".py": read_python,
     ".toml": read_toml,
     ".yaml": read_yaml,
     ".yml": read_yaml,

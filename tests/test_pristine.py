@@ -80,7 +80,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
 def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency, permission or variable of a table or a secret that a project does not have."""
     words = {
-        "storage": r"(?i)dynamodb|TABLE_NAME|\bstore\b(?! a)|class Repository|KeptTable",
+        "storage": r"(?i)dynamodb|TABLE_NAME|import store|\bstore\.py|class Repository|KeptTable",
         "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
         "either": r"\bmoto\b|\baws\.py|import aws|UnavailableError|data\.md",
     }
