@@ -54,6 +54,11 @@ NAMED: dict[str, dict[str, object]] = {
     "zip": {"deployer": "zip"},
     "zip-rest_api": {"deployer": "zip", "api": "rest_api", "runtime": "python3.14"},
     "zip-function_url": {"deployer": "zip", "api": "function_url", "architecture": "x86_64"},
+    "data": {"storage": "dynamodb", "secret": True},
+    "serverless-data": {"deployer": "serverless", "storage": "dynamodb", "secret": True},
+    "worker": {"events": "sqs"},
+    "data-worker": {"storage": "dynamodb", "secret": True, "events": "s3"},
+    "zip-data": {"deployer": "zip", "storage": "dynamodb", "secret": True},
     "sovereign": {"aws_region": "eusc-de-east-1"},
     "sovereign-zip": {"aws_region": "eusc-de-east-1", "deployer": "zip", "api": "rest_api"},
     "longest": {
@@ -128,12 +133,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tested_variant" in metafunc.fixturenames:
         # With the default project, whose tests test_make runs: each front end, each deployer, and each runtime that is
         # installed here. The others differ in the infrastructure, which these tests do not run.
-        few = ["python3.12-x86_64-serverless-function_url-dynamodb-none-False-eu-central-1-plain"]
+        few = ["data", "python3.12-x86_64-serverless-function_url-dynamodb-none-False-eu-central-1-plain"]
         few += ["python3.11-arm64-zip-rest_api-dynamodb-sns-False-eu-central-1-longest"]
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")
-        few = ["serverless", "serverless-rest_api", "serverless-function_url"]
+        few = ["serverless", "serverless-rest_api", "serverless-function_url", "serverless-data"]
         few += [name for name in names if "cn-north-1" in name and "hostile" in name][:1]
         metafunc.parametrize("packaged_variant", names if everything else few)
 

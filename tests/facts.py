@@ -35,11 +35,14 @@ def plain(value: Any) -> Any:
 
 
 def statements(document: dict[str, Any]) -> list[tuple[list[str], str]]:
-    """Return what a policy allows: the actions, and whether on anything or on which log group."""
+    """Return what a policy allows: the actions, and whether on anything or on which log group, table or secret."""
     allowed = []
     for statement in document["Statement"]:
         resource = plain(statement["Resource"])
-        assert resource == "*" or "LogGroup" in resource or ":log-group:/aws/application-signals/" in resource, resource
+        assert re.fullmatch(
+            r"\*|\$\{(Kept)?(\w+LogGroup\.Arn|Table\.Arn|Secret\.Id)\}|.*:log-group:/aws/application-signals/data:\*",
+            resource,
+        ), resource
         assert statement["Effect"] == "Allow"
         allowed.append((sorted(statement["Action"]), resource))
     return sorted(allowed)
@@ -97,13 +100,14 @@ def template_facts(made: dict[str, Any], api: str, **given: object) -> Facts:
     roles = of_type(resources, "IAM::Role")
     (role,) = (each for each in roles if "lambda.amazonaws.com" in trusted(each["AssumeRolePolicyDocument"]))
     assert not role.get("ManagedPolicyArns")
-    (policy,) = role["Policies"]
     facts = function_facts(function, layer) | {
         "concurrency": function.get("ReservedConcurrentExecutions"),
         "logs": named(resources, "Logs::LogGroup"),
         "alarms": named(resources, "CloudWatch::Alarm", "SNS::Topic"),
         "dashboard": named(resources, "CloudWatch::Dashboard"),
-        "role": statements(policy["PolicyDocument"]),
+        "role": sorted(each for policy in role["Policies"] for each in statements(policy["PolicyDocument"])),
+        "table": named(resources, "DynamoDB::Table"),
+        "secret": named(resources, "SecretsManager::Secret"),
         "boundary": sorted(str(each.get("PermissionsBoundary")) for each in roles),
         "trust": sorted(who for each in roles for who in trusted(each["AssumeRolePolicyDocument"])),
         "permissions": sorted({permission(each) for each in of_type(resources, "Lambda::Permission")}),
@@ -233,15 +237,16 @@ def made_with(bake: Bake, package: Package, **answers: object) -> dict[str, dict
 
 
 def find_facts(bake: Bake, package: Package) -> Table:
-    """Return the facts by deployer, HTTP front end and stage."""
+    """Return the facts by deployer, HTTP front end and stage; `data` is a project with a table and a secret."""
     facts = {}
-    for api in APIS:
+    for api in (*APIS, "data"):
         answers = VARIANTS[f"serverless-{api}".removesuffix("-http_api")]
         made = made_with(bake, package, **answers)
         for deployer, stage in product(DEPLOYERS, STAGES):
             given = {name: value for name, value in STAGES[stage].items() if name in made[deployer]["Parameters"]}
-            facts[deployer, api, stage] = template_facts(made[deployer], api, **given)
+            facts[deployer, api, stage] = template_facts(made[deployer], answers.get("api", "http_api"), **given)
     return facts
 
 
 OUTPUTS = ["ApiUrl", "DocsUrl", "ApiFunctionName", "ApiLogGroupName", "AccessLogGroupName", "DashboardUrl"]
+OUTPUTS += ["TableName", "SecretArn"]

@@ -18,9 +18,22 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNTIMES = CHOICES["runtime"]
-# The answers that have packages of their own, by the variable that the template asks for; none, first, of the others.
-FEATURES: dict[str, dict[str, object]] = {"": {}, "__worker": {"events": "sqs"}}
 SLUG = "slug-to-replace"
+# The answers on which the packages depend, and what is true of the projects that have a package because of them. One
+# with everything is first, so that the others keep the versions which it takes.
+USES: dict[str, dict[str, object]] = {
+    "secret": {"secret": True},
+    "table": {"storage": "dynamodb"},
+    "worker": {"events": "sqs"},
+    "none": {},
+}
+CONDITIONS = {
+    frozenset({"secret", "table", "worker", "none"}): "",
+    frozenset({"secret", "table"}): "cookiecutter.__table or cookiecutter.secret",
+    frozenset({"secret", "worker"}): "cookiecutter.__worker or cookiecutter.secret",
+}
+
+Answers = tuple[str, str]
 
 
 def render(folder: str, **answers: object) -> Path:
@@ -41,9 +54,9 @@ def pins(text: str) -> list[str]:
     return re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
 
 
-def merged(locks: dict[tuple[str, str], str]) -> str:
-    """Return the locks by runtime and feature as one, where a package that not all have is between tags."""
-    having: dict[str, list[tuple[str, str]]] = {}
+def merged(locks: dict[Answers, str]) -> str:
+    """Return the locks by runtime and use of AWS as one, where a package that not all have is between tags."""
+    having: dict[str, list[Answers]] = {}
     for answers, text in locks.items():
         head, *packages = pins(text)
         for package in packages:
@@ -57,17 +70,34 @@ def merged(locks: dict[tuple[str, str], str]) -> str:
     return "".join(lines)
 
 
-def condition(having: list[tuple[str, str]]) -> str:
-    """Return what is true of the projects with these runtimes and features, and of no other; nothing if of all."""
-    runtimes, features = sorted({runtime for runtime, _ in having}), {feature for _, feature in having}
-    assert len(having) == len(runtimes) * len(features), f"no simple condition for {having}"
+def condition(having: list[Answers]) -> str:
+    """Return what is true of the projects with these runtimes and uses of AWS, and of no other; nothing if of all."""
+    runtimes, uses = sorted({runtime for runtime, _ in having}), {use for _, use in having}
+    assert len(having) == len(runtimes) * len(uses), f"no simple condition for {having}"
     tests = [] if len(runtimes) == len(RUNTIMES) else [f"cookiecutter.runtime in {json.dumps(runtimes)}"]
-    if "" in features:
-        assert features == set(FEATURES), f"{features} have a package that others have not"
-    else:
-        either = " or ".join(f"cookiecutter.{feature}" for feature in FEATURES if feature in features)
-        tests.append(f"({either})" if tests and " or " in either else either)
-    return " and ".join(tests)
+    used = CONDITIONS[frozenset(uses)]
+    return " and ".join([*tests, *([f"({used})" if tests and " or " in used else used] if used else [])])
+
+
+def lock_projects(folder: str, *options: str) -> None:
+    """Write the locks of rendered projects into the template, and pins.txt, those of a default one, into the folder.
+
+    Without `--upgrade`, what is pinned in the template stays.
+    """
+    locks: dict[str, dict[Answers, str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
+    for runtime, use in product(RUNTIMES, USES):
+        project = render(folder, runtime=runtime, **USES[use])
+        for name, texts in locks.items():
+            if texts:
+                (project / name).write_text(next(reversed(texts.values())), encoding="utf-8")
+        # The first takes the newest versions, and the others keep them.
+        lock(project, *([] if locks["app/requirements.txt"] else options))
+        for name, texts in locks.items():
+            texts[runtime, use] = (project / name).read_text(encoding="utf-8")
+    for name, texts in locks.items():
+        (TEMPLATE / name).write_text(merged(texts), encoding="utf-8")
+    pins = locks["app/requirements.txt"]["python3.13", "none"]
+    (Path(folder) / "pins.txt").write_text(pins, encoding="utf-8")
 
 
 def compile_group(group: str, *options: str) -> None:
@@ -89,21 +119,8 @@ if __name__ == "__main__":
     for group in ("new", "test", "bench", "runtime", "ministack", "mutation"):
         compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
-        # The first takes the newest versions, and the others keep them.
-        locks: dict[str, dict[tuple[str, str], str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
-        for runtime, feature in product(RUNTIMES, FEATURES):
-            project = render(folder, runtime=runtime, **FEATURES[feature])
-            for name, texts in locks.items():
-                if texts:
-                    (project / name).write_text(next(reversed(texts.values())), encoding="utf-8")
-            lock(project, *([] if locks["app/requirements.txt"] else ["--upgrade"]))
-            for name, texts in locks.items():
-                texts[runtime, feature] = (project / name).read_text(encoding="utf-8")
-        for name, texts in locks.items():
-            (TEMPLATE / name).write_text(merged(texts), encoding="utf-8")
-        pins = Path(folder) / "pins.txt"
-        pins.write_text(locks["app/requirements.txt"]["python3.13", ""], encoding="utf-8")
-        compile_group("upstream", "--constraint", str(pins))
+        lock_projects(folder, "--upgrade")
+        compile_group("upstream", "--constraint", f"{folder}/pins.txt")
         # What the package.json of a project with serverless.yml asks for; no address, so that each uses its own.
         project = render(folder, deployer="serverless")
         npm = [Path(sys.executable).parent / "npm", "install", "--package-lock-only"]

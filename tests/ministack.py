@@ -102,13 +102,14 @@ class Ministack:
     """A server that answers as AWS does; leaving the `with` block ends it.
 
     Args:
-        folder: for its log.
-        settings: its own variables; with AUTH="true" it does what IAM allows, and nothing else.
+        folder: where its log is.
+        variables: more of its environment; with AUTH="true", functions may do only what their roles allow.
 
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.port, self.log, self.settings = free_port(), folder / "ministack.log", settings
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.variables = variables
+        self.port, self.log = free_port(), folder / "ministack.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
 
@@ -117,9 +118,11 @@ class Ministack:
         variables = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "IOT_MTLS_ENABLED": "0"}
         # The functions that it runs are processes of its own; nothing of this environment is theirs to see.
         environment = (
-            CREDENTIALS | variables | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
+            CREDENTIALS
+            | variables
+            | self.variables
+            | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
         )
-        environment |= self.settings
         with self.log.open("w") as log:
             command = [installed(), "-c", START]
             self.process = subprocess.Popen(
@@ -145,16 +148,20 @@ class Ministack:
         keys = dict(zip(names, CREDENTIALS.values(), strict=True))
         return boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
 
-    def call(self, address: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def call(
+        self, address: str, body: bytes | None = None, method: str | None = None, **more: str
+    ) -> tuple[int, bytes]:
         """Return the status and the body of the answer at an address of AWS, which this server gives in AWS's place.
 
-        With a body, which is JSON, the request is a POST.
+        With a body, which is JSON, the request is a POST unless a method is given; more headers have names with _.
         """
         parts = urllib.parse.urlsplit(address)
         # It knows the API of an API Gateway by a host of its own, a Function URL by that of AWS.
         host = re.sub(r"\.execute-api\..*", ".execute-api.localhost", parts.netloc)
         headers = {"Host": host, "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}{parts.path}", body, headers)  # noqa: S310 - it is ours
+        headers |= {name.replace("_", "-"): value for name, value in more.items()}
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        request = urllib.request.Request(f"{self.url}{path}", body, headers, method=method)  # noqa: S310 - it is ours
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310 - it is ours
                 return answer.status, answer.read()

@@ -14,11 +14,11 @@ from tests.sam import translate
 FEATURES = [
     *("runtime", "architecture", "handler", "memory", "timeout", "layer", "environment", "tracing", "log format"),
     *("role", "boundary", "trust", "permissions", "alias", "outputs", "HTTP front end", "concurrency", "limits"),
-    *("logs", "access log", "alarms", "dashboard"),
+    *("logs", "access log", "alarms", "dashboard", "table", "secret"),
 ]
 
 
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("api", [*APIS, "data"])
 @pytest.mark.parametrize("feature", FEATURES)
 def test_same_whichever_deployer(feature: str, api: str, table: Table) -> None:
     """What SAM makes, the others make too."""
@@ -64,7 +64,7 @@ def test_what_everything_should_be(table: Table) -> None:
                     False,
                 ),
                 "function_url": ("Function URL", "NONE", "BUFFERED"),
-            }[api]
+            }[api.replace("data", "http_api")]
         )
 
 

@@ -81,7 +81,7 @@ def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency or make target of it, and of another source."""
     worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py"
     words = {
-        "s3": r"aws\.s3|Upload(?!s)(Rule|Prefix|\b)|EventBridgeEnabled",
+        "s3": r"aws\.s3|UploadRule|UploadPrefix|EventBridgeEnabled",
         "sns": r"Notice\b|TopicSubscription|sns:Publish",
         "schedule": r"Tick\b|Schedul",
     }
@@ -94,6 +94,24 @@ def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
             for other, pattern in words.items():
                 if other != source and ("worker" in path or "messages" in path or path.endswith((".yaml", ".yml"))):
                     assert not re.search(pattern, text), (path, source, other)
+
+
+def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
+    """No file, word, dependency, permission or variable of a table or a secret that a project does not have."""
+    words = {
+        "storage": r"(?i)dynamodb|TABLE_NAME|import store|\bstore\.py|class Repository|KeptTable",
+        "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
+        "either": r"\bmoto\b|\baws\.py|import aws|UnavailableError|data\.md",
+    }
+    for deployer, storage, secret in product(CONTEXT["deployer"], CONTEXT["storage"], (False, True)):
+        chosen = {"storage": storage == "dynamodb", "secret": secret, "either": storage == "dynamodb" or secret}
+        found = set()
+        for path, text in files(bake(deployer=deployer, storage=storage, secret=secret)).items():
+            for each, pattern in words.items():
+                if re.search(pattern, text):
+                    assert chosen[each], (path, each, re.search(pattern, text))
+                    found.add(each)
+        assert found == {each for each in words if chosen[each]}
 
 
 def test_git_would_take_every_file_of_the_template() -> None:

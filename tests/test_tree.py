@@ -13,7 +13,7 @@ TREE = """
     app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/middleware.py
     app/request_cycle.py app/requirements.txt app/settings.py
     docs/operate.md
-    events/create-item.json events/get-item.json
+    events/create-item.json
     package/README.md
     scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/layer.py scripts/run_uv.py
     scripts/scratch.py
@@ -34,21 +34,31 @@ OF_WORKER = """
     tests/test_jobs.py tests/test_replay.py tests/test_worker.py
 """.split()
 OF_SOURCE = {"none": [], "sqs": [], "s3": ["upload"], "sns": ["notice"], "schedule": ["tick"]}
+# With storage, with a secret, and with either.
+OF_DATA = {
+    "none": ["events/get-item.json"],
+    "dynamodb": ["app/store.py", "events/list-items.json", "tests/test_store.py"],
+    True: ["app/secret.py", "app/webhooks.py", "tests/test_webhooks.py"],
+    False: [],
+    "both": ["app/aws.py", "docs/data.md"],
+}
 
 
-def tree(answers: dict[str, object]) -> list[str]:
-    """Return the paths that a project with these answers has."""
-    source = str(answers.get("events", "none"))
-    samples = [f"events/{name}.json" for name in OF_SOURCE[source]]
-    worker = [] if source == "none" else OF_WORKER
-    return sorted([*TREE, *OF_DEPLOYER[str(answers.get("deployer", "sam"))], *worker, *samples])
+def expected(answers: dict[str, object]) -> list[str]:
+    """Return the paths of the files of a project with these answers."""
+    storage, secret = answers.get("storage", "none"), answers.get("secret", False)
+    paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
+    source = answers.get("events", "none")
+    paths += ["app/progress.py"] if source != "none" and storage == "dynamodb" else []
+    paths += [*(OF_WORKER if source != "none" else []), *(f"events/{name}.json" for name in OF_SOURCE[source])]
+    return sorted(paths + (OF_DATA["both"] if storage == "dynamodb" or secret else []))
 
 
 def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
-    assert sorted(files(variant)) == tree(answers)
-    assert len(files(variant)) <= 55
+    assert sorted(files(variant)) == expected(answers)
+    assert len(files(variant)) <= 60
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
@@ -73,10 +83,10 @@ def test_same_answers_same_bytes(bake: Bake, tmp_path: Path) -> None:
     assert files(Path(again)) == files(bake())
 
 
-@pytest.mark.parametrize("answers", [*({"deployer": deployer} for deployer in OF_DEPLOYER), {"events": "sqs"}])
-def test_readme_of_the_project_names_what_is_there(answers: dict[str, str], bake: Bake) -> None:
+@pytest.mark.parametrize("name", ["default", "serverless", "zip", "data", "worker"])
+def test_readme_of_the_project_names_what_is_there(name: str, bake: Bake) -> None:
     """The tree that it draws exists."""
-    project = bake(**answers)
+    project = bake(**VARIANTS[name])
     drawing = re.search(r"```\n(app/ .*?)```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     folder = ""
     for line in drawing.splitlines():
@@ -93,7 +103,7 @@ def test_readme_of_the_template_draws_the_tree() -> None:
     for line in drawing.splitlines():
         name = line.strip("│├└─ ").split()[0]
         drawn.append(f"app/{name}" if line.startswith("│") else name)
-    top = {path if "/" not in path else path.split("/")[0] + "/" for path in TREE + OF_DEPLOYER["sam"]}
+    top = {path if "/" not in path else path.split("/")[0] + "/" for path in expected({})}
     assert {name for name in drawn if name.count("/") == name.endswith("/")} == top
     assert {name for name in drawn if name.startswith("app/")} - {"app/"} == {p for p in TREE if p.startswith("app/")}
 
@@ -110,7 +120,7 @@ def test_readme_lists_the_questions() -> None:
         if name != "project_slug":
             asked = CONTEXT[name]
             assert default == (
-                asked[0] if isinstance(asked, list) else str(asked).replace("True", "true").replace("False", "false")
+                asked[0] if isinstance(asked, list) else str(asked).lower() if isinstance(asked, bool) else str(asked)
             )
             assert not isinstance(asked, list) or values.split(", ") == asked
     assert len(readme.splitlines()) < 130

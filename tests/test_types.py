@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.conftest import CONTEXT, ROOT, Bake, Venv
+from tests.conftest import CONTEXT, ROOT, VARIANTS, Bake, Venv
 from tests.machine import BIN, interpreter
 
 HOOKS = sorted([*ROOT.glob("hooks/*.py"), *ROOT.glob("cookiecutter_fastapi_lambda/*.py")])
@@ -18,12 +18,15 @@ def check(*command: str | Path, folder: Path) -> None:
 
 def test_projects(project_venv: Venv, bake: Bake, tmp_path: Path) -> None:
     """Each deployer, each front end and each source of messages, with the project's own settings."""
-    venv = project_venv(bake(events="sqs"), interpreter("python3.13"))  # it has the packages of all
+    venv = project_venv(bake(**VARIANTS["zip-data"]), interpreter("python3.13"))  # it has the packages of all
     project = tmp_path / "project"
-    projects = [
+    each = [
         {"deployer": deployer, "api": api} for deployer, api in zip(CONTEXT["deployer"], CONTEXT["api"], strict=True)
     ]
-    for answers in [*projects, *({"events": source} for source in CONTEXT["events"][1:])]:
+    # Runtimes differ in how a generic class is written.
+    each += [VARIANTS["data"], {"secret": True}, {"storage": "dynamodb", "runtime": "python3.11"}]
+    each += [{"events": source} for source in CONTEXT["events"][1:]]
+    for answers in each:
         # At one path, with one cache: packages and files that do not differ are read once.
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(bake(**answers), project)

@@ -66,12 +66,12 @@ class Service:
         return str(configuration["Role"].rpartition("/")[2])
 
     @contextmanager
-    def without(self, role: str, action: str) -> Iterator[None]:
-        """Take the statement with an action from a role, for the `with` block."""
+    def without(self, role: str, *actions: str) -> Iterator[None]:
+        """Take the statement with these actions from a role, for the `with` block."""
         iam = self.aws.client("iam")
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-            kept = [each for each in document["Statement"] if action not in each["Action"]]
+            kept = [each for each in document["Statement"] if listed(each["Action"]) != {*actions}]
             if kept == document["Statement"]:
                 continue
             less = document | {"Statement": kept}
@@ -82,7 +82,7 @@ class Service:
             finally:
                 iam.put_role_policy(**call, PolicyDocument=json.dumps(document))
             return
-        raise AssertionError(f"{role} has no {action}")
+        raise AssertionError(f"{role} has no {actions}")
 
     @contextmanager
     def refusing(self, service: str) -> Iterator[None]:
@@ -97,6 +97,11 @@ class Service:
             yield
         finally:
             self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+
+
+def listed(actions: str | list[str]) -> set[str]:
+    """Return the actions of a statement, which may be one or several."""
+    return {actions} if isinstance(actions, str) else set(actions)
 
 
 def without_tls(request: AWSRequest, **_: object) -> None:
@@ -116,9 +121,10 @@ def wait(until: Callable[[], object], otherwise: Callable[[], str]) -> None:
 def deployed(bake: Bake, aws: Ministack, tmp_path: Path) -> Callable[..., Service]:
     """Return a function that deploys a project with a worker for a source."""
 
-    def deploy(deployer: str, source: str, *options: str) -> Service:
-        name = f"{deployer}-{source}"
+    def deploy(deployer: str, source: str, *options: str, storage: str = "none") -> Service:
+        name = f"{deployer}-{source}-{storage}"
         answers = {"deployer": deployer, "events": source, "project_slug": name, "architecture": ARCHITECTURE}
+        answers["storage"] = storage
         rendered, project = bake(**answers, build_layer=True), tmp_path / name
         if deployer == "serverless":
             results = [osls(copy(rendered, project), aws, "deploy", *options)]
@@ -162,7 +168,7 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
 
     with service.without(api, "sqs:SendMessage"):
         assert service.post("A chair") == (503, '{"detail":"The job was not accepted; try again"}')
-    with service.without(worker, "dynamodb:PutItem"):
+    with service.without(worker, *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))):
         assert service.post("A table")[0] == 202
         service.logs("AccessDeniedException")
         assert "A table" not in service.log()
@@ -197,6 +203,23 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
     service.logs("Job mended is done: A desk")
     service.logs(f"goes to the dead-letter queue: {reason}", times=2)
     assert list(service.dead_letters()) == [NOT_VALID]
+
+
+def test_progress(deployed: Callable[..., Service]) -> None:
+    """With a table, the API says at the location of a job how far it is, which the worker writes."""
+    service = deployed("zip", "sqs", storage="dynamodb")
+    url, worker = service.outputs["ApiUrl"], service.role("WorkerFunctionName")
+
+    def status(job: str) -> str:
+        return str(json.loads(service.aws.call(f"{url}jobs/{json.loads(job)['id']}")[1])["status"])
+
+    code, job = service.post("A lamp")
+    assert code == 202
+    wait(lambda: status(job) == "done", service.log)
+    with service.without(worker, "dynamodb:GetItem", "dynamodb:UpdateItem"):
+        _, job = service.post("A chair")
+        service.logs("AccessDeniedException")
+        assert status(job) == "waiting"
 
 
 def stage(service: Service) -> str:

@@ -7,7 +7,12 @@ from typing import Any
 
 gc.disable()  # until the end of this file: imports make no garbage to collect
 
+{% if cookiecutter.__table or cookiecutter.secret %}
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+{% else %}
 from fastapi import FastAPI
+{% endif %}
 
 # FastAPI imports all of Pydantic 1 to recognize its models and refuse them. Unless it is imported, there are none.
 compat: Any = sys.modules.get("fastapi._compat.shared")
@@ -20,6 +25,12 @@ import items
 import jobs
 {% endif %}
 import settings
+{% if cookiecutter.secret %}
+import webhooks
+{% endif %}
+{% if cookiecutter.__table or cookiecutter.secret %}
+from aws import UnavailableError
+{% endif %}
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
 
@@ -36,7 +47,20 @@ app.include_router(items.router)
 {% if cookiecutter.__worker %}
 app.include_router(jobs.router)
 {% endif %}
+{% if cookiecutter.secret %}
+app.include_router(webhooks.router)
+{% endif %}
 add_middleware(app)
+{% if cookiecutter.__table or cookiecutter.secret %}
+
+
+@app.exception_handler(UnavailableError)
+async def answer_unavailable(request: Request, error: UnavailableError) -> JSONResponse:
+    """Return the response to a request that needs a service which does not answer now; the log has the reason."""
+    logging.getLogger(__name__).error("%s %s: %s", request.method, request.url.path, error)
+    body = {"detail": "Service Unavailable", "request_id": request.state.request_id}
+    return JSONResponse(body, 503, {"retry-after": "1"})
+{% endif %}
 
 
 # Endpoints are `async def`: a Lambda execution environment serves one request at a time, so a blocking call delays no

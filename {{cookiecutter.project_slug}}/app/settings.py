@@ -18,3 +18,11 @@ if PUBLIC_URL.geturl() and not (PUBLIC_URL.scheme in ("http", "https") and PUBLI
 # The queue of the worker.
 QUEUE_URL = os.environ.get("QUEUE_URL", "")
 {% endif %}
+{% if cookiecutter.__table %}
+# The DynamoDB table with the items.
+TABLE_NAME = os.environ.get("TABLE_NAME", "")
+{% endif %}
+{% if cookiecutter.secret %}
+# The secret in Secrets Manager: where it is, never what it is.
+SECRET_ARN = os.environ.get("SECRET_ARN", "")
+{% endif %}

@@ -1,4 +1,4 @@
-"""Call the Lambda handler in this process: `python scripts/invoke.py events/get-item.json` prints the response.
+"""Call the Lambda handler in this process: `python scripts/invoke.py events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json` prints the response.
 {% if cookiecutter.__worker %}
 
 An event of the queue is handed to the worker, any other one to the API.
@@ -140,12 +140,12 @@ def main(arguments: list[str]) -> int:
     """Call the handler with the event of a file and print the response; return 0 unless its status is 500 or more."""
     {% endif %}
     parser = argparse.ArgumentParser(prog="invoke.py", description="Call the Lambda handler with an event.")
-    parser.add_argument("event", type=Path, help="a JSON file, such as events/get-item.json")
+    parser.add_argument("event", type=Path, help="a JSON file, such as events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json")
     path = parser.parse_args(arguments).event
     try:
         event = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        print(f"invoke.py: {path} is not a JSON event, such as events/get-item.json: {error}", file=sys.stderr)
+        print(f"invoke.py: {path} is not a JSON event, such as events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json: {error}", file=sys.stderr)
         return 2
     {% if cookiecutter.__worker %}
     if isinstance(event, dict) and "Records" in event:

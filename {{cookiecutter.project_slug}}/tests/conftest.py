@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+{% if cookiecutter.__table or cookiecutter.secret %}
+import os
+{% endif %}
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +15,22 @@ from urllib.parse import {{ 'unquote, ' if cookiecutter.__url }}urlencode
 
 import pytest
 from fastapi.testclient import TestClient
+{% if cookiecutter.__table or cookiecutter.secret %}
+from moto import mock_aws
+{% endif %}
 
 PROJECT = Path(__file__).resolve().parent.parent
 # app/ is deployed as it is, so the tests must not write bytecode there.
 sys.dont_write_bytecode = True
 # As on Lambda, app/ is the working folder.
 with contextlib.chdir(PROJECT / "app"):
+    {% if cookiecutter.__table or cookiecutter.secret %}
+    import aws
+    {% endif %}
     import main
+    {% if cookiecutter.__table or cookiecutter.secret %}
+    import settings
+    {% endif %}
     from invoke import Context
     from lambda_handler import LambdaHandler
 
@@ -32,6 +44,46 @@ def working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT / "app")
 
 
+{% if cookiecutter.__table or cookiecutter.secret %}
+@pytest.fixture(scope="session", autouse=True)
+def aws_in_memory() -> Iterator[None]:
+    """Put AWS in the memory of this process in the place of the real one, which no test reaches."""
+    with pytest.MonkeyPatch.context() as patched, mock_aws():
+        for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
+            patched.delenv(name)
+        patched.setenv("AWS_DEFAULT_REGION", "{{ cookiecutter.aws_region }}")
+        {% if cookiecutter.__table %}
+        patched.setattr(settings, "TABLE_NAME", "table")
+        create_table()
+        {% endif %}
+        {% if cookiecutter.secret %}
+        patched.setattr(settings, "SECRET_ARN", "secret")
+        aws.client("secretsmanager").create_secret(Name="secret", SecretString="first")
+        {% endif %}
+        yield
+
+
+{% endif %}
+{% if cookiecutter.__table %}
+def create_table() -> None:
+    """Create a table with the key of the one that is deployed."""
+    key = {"kind": "HASH", "id": "RANGE"}
+    aws.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in key.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in key],
+    )
+
+
+@pytest.fixture
+def empty_table() -> None:
+    """Give a test an empty table."""
+    aws.client("dynamodb").delete_table(TableName="table")
+    create_table()
+
+
+{% endif %}
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     """Return an HTTP client for the application, without Lambda; the lifespan is entered, and left after the test."""

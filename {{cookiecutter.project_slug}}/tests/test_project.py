@@ -38,6 +38,17 @@ def test_no_dependency_is_hidden_by_a_module_of_ours() -> None:
     assert not ours & ({name.replace("-", "_") for name in pinned} | sys.stdlib_module_names)
 
 
+{% if cookiecutter.__table %}
+def test_tables_are_alike() -> None:
+    """The table of prod has the key and the indexes of the other one."""
+    text = (PROJECT / "{{ "serverless.yml" if cookiecutter.__serverless else "template.yaml" }}").read_text(encoding="utf-8")
+    tables = re.findall(r"^ +(?:Kept)?Table:\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    tables = [re.sub("DeletionProtectionEnabled: true|.*Properties:", "", each, flags=re.DOTALL) for each in tables]
+    assert len(tables) == 2
+    assert tables[0].split() == tables[1].split()
+
+
+{% endif %}
 def test_permissions_are_where_they_count() -> None:
 {% if cookiecutter.__serverless %}
     """The statements that osls would take are replaced by those of IamRoleLambdaExecution, under `resources`."""
