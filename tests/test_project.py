@@ -72,15 +72,24 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
     assert not list((project / "app").rglob("*.pyc"))
 
 
-@pytest.mark.parametrize("runtime", [CONTEXT["runtime"][-1], CONTEXT["runtime"][0]])
-def test_lock_changes_nothing(runtime: str, bake: Bake, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"runtime": CONTEXT["runtime"][-1], "deployer": "zip"},
+        {"runtime": CONTEXT["runtime"][0], "deployer": "zip"},
+        {"storage": "dynamodb"},
+        {"secret": True},
+    ],
+    ids=str,
+)
+def test_lock_changes_nothing(answers: dict[str, object], bake: Bake, tmp_path: Path) -> None:
     """The locks of a fresh project are those of its own runtime, which is the lowest Python that they hold for."""
     project = tmp_path / "project"
-    shutil.copytree(bake(runtime=runtime, deployer="zip"), project)
+    shutil.copytree(bake(**answers), project)
     result = build(project, "lock")
     assert result.returncode == 0, result.stderr
     for name in ("app/requirements.txt", "requirements-dev.txt"):
-        assert (project / name).read_text() == (bake(runtime=runtime, deployer="zip") / name).read_text()
+        assert (project / name).read_text() == (bake(**answers) / name).read_text()
 
 
 def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
