@@ -15,20 +15,10 @@ from aws import CommandError, connect, describe, options_of, outputs, run, say
 
 POLL_SECONDS = 2.0  # between two requests to CloudWatch Logs
 LATE = 60_000  # milliseconds by which an event may be older than one that was shown before it
-TIME = "%Y-%m-%d %H:%M:%S"
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # What a line shows at its start, or not at all.
 SHOWN = {"timestamp", "time", "level", "type", "message", "requestId", "logger", "location", "stackTrace", "errorType"}
 SHOWN |= {"errorMessage", "version", "functionArn"}
-
-
-def log_groups(session: Any, name: str) -> list[str]:
-    """Return the log groups of a stack."""
-    found = outputs(describe(session.client("cloudformation"), name))
-    groups = [found[key] for key in ("ApiLogGroupName", "AccessLogGroupName") if key in found]
-    if not groups:
-        raise CommandError(f"nothing is deployed to {name} in {session.region_name}")
-    return groups
 
 
 def events(client: Any, group: str, start: int, **request: str) -> Iterator[dict[str, Any]]:
@@ -46,7 +36,7 @@ def show(found: list[dict[str, Any]]) -> None:
 
 def line(event: dict[str, Any]) -> str:
     """Return an event as text: time, level, request id and message, then the traceback in lines of its own."""
-    start = f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():{TIME}}"
+    start = f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
     try:
         record: dict[str, Any] = {**json.loads(event["message"])}
     except (ValueError, TypeError):
@@ -59,9 +49,8 @@ def line(event: dict[str, Any]) -> str:
         for name in ("record", "metrics"):
             record |= record[name] if isinstance(record.get(name), dict) else {}
         level = record.get("level", "LAMBDA" if "type" in record else "-")
-        words = [str(record.get("message", record.get("type", "")))]
-        rest = {key: value for key, value in record.items() if key not in SHOWN and not isinstance(value, dict | list)}
-        words += [f"{key}={value}" for key, value in rest.items()]
+        more = {key: value for key, value in record.items() if key not in SHOWN and not isinstance(value, dict | list)}
+        words = [str(record.get("message", record.get("type", ""))), *(f"{key}={more[key]}" for key in more)]
     lines = [" ".join([start, level, record.get("requestId", "-"), *words])]
     if "errorType" in record:
         lines += "".join(record.get("stackTrace", [])).splitlines()
@@ -93,18 +82,20 @@ def command(options: argparse.Namespace) -> None:
     if not re.fullmatch(r"[\w-]*", options.request):
         raise CommandError(f"--request {options.request!a}: write what the header x-request-id of the response has")
     session, name = connect(options)
-    client, groups = session.client("logs"), log_groups(session, name)
+    client, found = session.client("logs"), outputs(describe(session.client("cloudformation"), name))
+    if not (groups := [found[key] for key in ("ApiLogGroupName", "AccessLogGroupName") if key in found]):
+        raise CommandError(f"nothing is deployed to {name} in {session.region_name}")
     start = int((time.time() - int(period[1]) * SECONDS[period[2]]) * 1000)
     if not options.request:
         with suppress(KeyboardInterrupt):
             follow(client, groups, start)
         return
     pattern = f'"{options.request}"'
-    found = [event for group in groups for event in events(client, group, start, filterPattern=pattern)]
-    if not found:
+    lines = [event for group in groups for event in events(client, group, start, filterPattern=pattern)]
+    if not lines:
         advice = "a line takes some seconds to arrive, and `--since 30d` looks further back"
         raise CommandError(f"the logs of {name} have no request {options.request} in the last {period[0]}; {advice}")
-    show(found)
+    show(lines)
 
 
 def main(arguments: list[str]) -> int:
