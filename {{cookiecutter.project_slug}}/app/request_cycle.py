@@ -30,8 +30,6 @@ class RequestCycle(HTTPCycle):
 
     """
 
-    current: "RequestCycle | None" = None  # the one whose time is measured
-
     def __init__(self, scope: Scope, body: bytes | None) -> None:
         if body and all(name != b"content-length" for name, _ in scope["headers"]):  # a REST API leaves it out
             scope["headers"].append((b"content-length", b"%d" % len(body)))
@@ -54,13 +52,13 @@ class RequestCycle(HTTPCycle):
         previous = signal.getsignal(signal.SIGALRM)
         if previous is not end_current:
             signal.signal(signal.SIGALRM, end_current)
-        RequestCycle.current = self
+        timed.append(self)
         signal.setitimer(signal.ITIMER_REAL, max(remaining() / 1000 - SECONDS_TO_ANSWER, 0.001))
         try:
             return super().__call__(app)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            RequestCycle.current = None
+            timed.remove(self)
             if previous is not end_current and callable(previous):
                 signal.signal(signal.SIGALRM, previous)
 
@@ -108,10 +106,13 @@ class RequestCycle(HTTPCycle):
         return await super().receive()
 
 
+timed: list[RequestCycle] = []  # the one whose time is measured
+
+
 def end_current(_: int, frame: FrameType | None) -> None:
-    """End the request that is running, when its time is over."""
-    if RequestCycle.current is not None:
-        RequestCycle.current.end(frame)
+    """End the request whose time is over."""
+    for cycle in timed:
+        cycle.end(frame)
 
 
 def waiting_stack(task: asyncio.Task[Any]) -> str:
