@@ -2,12 +2,14 @@
 
 import json
 import re
+from itertools import product
 from typing import Any
 
 import pytest
 
-from tests.conftest import Bake
+from tests.conftest import CONTEXT, Bake
 from tests.facts import APIS, STACK_ID, STAGES, Table
+from tests.parsers import read_yaml
 from tests.sam import resolve, translate
 
 
@@ -193,3 +195,34 @@ KNOWN_VARIABLES = {
 }
 HTTP_API_VARIABLES = {"routeKey", "integrationLatency", "integration.integrationStatus", "integrationErrorMessage"}
 REST_API_VARIABLES = {"resourcePath", "integration.latency", "integration.status", "integration.error"}
+
+
+@pytest.mark.parametrize(("deployer", "api"), product(CONTEXT["deployer"], APIS))
+def test_docs_say_what_is_made(deployer: str, api: str, bake: Bake, table: Table) -> None:
+    """docs/operate.md lists each parameter with its default and each alarm, and counts what alarms cost by metrics."""
+    project = bake(deployer=deployer, api=api)
+    page = (project / "docs" / "operate.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    made = read_yaml((bake(deployer="sam", api=api) / "template.yaml").read_text(encoding="utf-8"))
+    parameters = {name: str(each["Default"]) or "none" for name, each in made["Parameters"].items()}
+    if deployer == "serverless":
+        del parameters["Stage"]  # it is an option of osls
+        text = (project / "serverless.yml").read_text(encoding="utf-8")
+        assert {name[0].lower() + name[1:] for name in parameters} == set(re.findall(r"\$\{param:(\w+),", text))
+        parameters = {name[0].lower() + name[1:]: default for name, default in parameters.items()}
+    listed = {row[0].strip("`"): row[1].strip("`") for row in rows if "Alarm`" not in row[0]}
+    assert listed == parameters
+    alarms = {name: each for name, each in one(table, "alarms", api, "dev").items() if name != "AlarmTopic"}
+    assert sorted(row[0].strip("`") for row in rows if "Alarm`" in row[0]) == sorted(alarms)
+    metrics = sum("MetricStat" in each for name in alarms for each in alarms[name]["Properties"]["Metrics"])
+    assert f"alarms: {metrics} metrics at $0.10" in page
+    limit = made["Parameters"]["Timeout"]["MaxValue"]
+    assert f"seconds, 1 to {limit} |" in page
+    for stage, days in (("dev", "7 days"), ("prod", "365 days")):
+        kept = {
+            each["Properties"]["RetentionInDays"]
+            for name, each in one(table, "logs", api, stage).items()
+            if "Log" in name
+        }
+        assert kept == {int(days.split()[0])}
+        assert days in page
