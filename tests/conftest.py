@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -255,6 +256,19 @@ def package(bake: Bake, ministack: Ministack, shared: Path) -> Package:
         return target / "project", (target / "printed").read_text(encoding="utf-8")
 
     return package
+
+
+@pytest.fixture(scope="session")
+def table(bake: Bake, package: Package, shared: Path) -> dict[tuple[str, str, str], dict[str, object]]:
+    """Return the facts by deployer, HTTP front end and stage; one worker finds them, and the others read them."""
+    from tests.facts import find_facts
+
+    stored = shared / "facts"
+    with FileLock(f"{stored}.lock"):
+        if not stored.exists():
+            stored.write_bytes(pickle.dumps(find_facts(bake, package)))
+    found: dict[tuple[str, str, str], dict[str, object]] = pickle.loads(stored.read_bytes())  # noqa: S301 - of this run
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,43 @@ def translate(template: Path, region: str) -> dict[str, Any]:
     return transform(source, {}, NoManagedPolicies())
 
 
+def resolve(template: dict[str, Any], given: dict[str, object]) -> dict[str, Any]:
+    """Return a template as CloudFormation reads it with these values of parameters: without conditions and `Fn::If`."""
+    values = {name: each["Default"] for name, each in template.get("Parameters", {}).items()} | given
+    nothing = {"Ref": "AWS::NoValue"}
+
+    def holds(condition: dict[str, Any]) -> bool:
+        ((kind, argument),) = condition.items()
+        if kind == "Fn::Not":
+            return not holds(argument[0])
+        assert kind == "Fn::Equals", condition
+        left, right = (str(replaced(each)) for each in argument)
+        return left == right
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, list):
+            return [each for each in map(replaced, value) if each != nothing]
+        if not isinstance(value, dict):
+            return value
+        if value.keys() == {"Fn::If"}:
+            condition, yes, no = value["Fn::If"]
+            return replaced(yes if holds(template["Conditions"][condition]) else no)
+        if value.keys() == {"Ref"} and value["Ref"] in values:
+            return values[value["Ref"]]
+        left = {name: replaced(each) for name, each in value.items()}
+        return {name: each for name, each in left.items() if each != nothing}
+
+    def kept(named: dict[str, Any]) -> dict[str, Any]:
+        conditions = template.get("Conditions", {})
+        return {
+            name: replaced(each)
+            for name, each in named.items()
+            if "Condition" not in each or holds(conditions[each["Condition"]])
+        }
+
+    return template | {"Resources": kept(template["Resources"]), "Outputs": kept(template["Outputs"])}
+
+
 def cfn_lint(template: dict[str, Any], region: str) -> list[str]:
     """Return what cfn-lint finds in a CloudFormation template, errors and warnings, as "E3030 message"."""
     from cfnlint.api import ManualArgs, lint

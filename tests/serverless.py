@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tests.machine import CACHE, clean_environment, npm_ci, with_node
 from tests.ministack import Ministack
 
@@ -21,13 +23,15 @@ def node_modules(project: Path) -> Path:
     for named in (lock, lock["packages"][""]):
         named["name"] = "any"
     target = CACHE / "osls" / hashlib.sha256(json.dumps(lock).encode()).hexdigest()[:16]
-    if not (target / "done").exists():
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for name in LOCKED:
-            shutil.copy(project / name, target / name)
-        npm_ci(target)
-        (target / "done").touch()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not (target / "done").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            for name in LOCKED:
+                shutil.copy(project / name, target / name)
+            npm_ci(target)
+            (target / "done").touch()
     return target / "node_modules"
 
 

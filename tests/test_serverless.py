@@ -34,7 +34,8 @@ def test_nothing_has_to_be_set(package: Package) -> None:
     asked = re.findall(r"\$\{(?:env|param|opt):[^}]*\}", (project / "serverless.yml").read_text(encoding="utf-8"))
     assert asked
     assert all("," in variable for variable in asked)
-    assert template(project)["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/prod/")
+    assert template(project)["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/${Stage}/")
+    assert template(project)["Parameters"]["Stage"]["Default"] == "dev"
 
 
 def test_names_fit_and_parameters_arrive(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
@@ -59,14 +60,23 @@ def test_names_fit_and_parameters_arrive(bake: Bake, ministack: Ministack, tmp_p
     # Whatever the stage is called, an HTTP API serves it as $default, at the root.
     assert made["Resources"]["HttpApiStage"]["Properties"]["StageName"] == "$default"
     assert made["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith(".${AWS::URLSuffix}/")
-    variables = made["Resources"]["ApiLambdaFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables == {"ALLOWED_ORIGINS": "https://a.com", "DOCS": "off", "PUBLIC_URL": ""}
-    assert made["Resources"]["ApiLogGroup"]["Properties"]["RetentionInDays"] == 14
-    assert "amazonaws.com/dev" not in (project / "README.md").read_text(encoding="utf-8")
+    given = {name: each["Default"] for name, each in made["Parameters"].items()}
+    assert (
+        given | {"AllowedOrigins": "https://a.com", "Docs": "off", "LogRetentionInDays": "14", "Stage": stage} == given
+    )
     result = osls(project, ministack, "package", "--stage", "a-stage-of-21-letters")
     assert result.returncode == 1
     sentence = "-api has 66 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
     assert sentence in result.stdout + result.stderr
+
+
+def test_misspelt_parameter(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
+    """osls would ignore it."""
+    project = copy(bake(deployer="serverless"), tmp_path / "project")
+    result = osls(project, ministack, "package", "--param=doc=off")
+    assert result.returncode == 1
+    said = " ".join((result.stdout + result.stderr).split())
+    assert '--param "doc=off": there is no parameter doc; serverless.yml has allowedOrigins, docs, publicUrl, ' in said
 
 
 def test_archives(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
@@ -147,5 +157,7 @@ def test_no_reserved_variable_and_no_free_text(bake: Bake) -> None:
     """Lambda's own variables are not set, and no answer is read as a variable of osls."""
     hostile = files(bake(deployer="serverless", description="${self:service} ${env:NONE}", project_name="${opt:x}"))
     assert "${env:NONE}" not in hostile["serverless.yml"] and "${opt:x}" not in hostile["serverless.yml"]
-    variables = read_yaml(hostile["serverless.yml"])["provider"]["environment"]
+    extended = read_yaml(hostile["serverless.yml"])["resources"]["extensions"]["ApiLambdaFunction"]["Properties"]
+    variables = set(extended["Environment"]["Variables"]) - {"AWS_LAMBDA_EXEC_WRAPPER"}  # it is for users to set
+    assert variables
     assert not [name for name in variables if name.startswith(("AWS_", "LAMBDA_", "_")) or name == "PYTHONPATH"]

@@ -12,6 +12,7 @@ TREE = """
     .gitignore .python-version Makefile README.md pyproject.toml requirements-dev.txt
     app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/middleware.py
     app/request_cycle.py app/requirements.txt app/settings.py
+    docs/operate.md
     events/create-item.json events/get-item.json
     package/README.md
     scripts/archive.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/layer.py scripts/run_uv.py

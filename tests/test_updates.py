@@ -59,16 +59,14 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     assert said.count("package/ is not built yet") == 1
     git.commit(project, "created")
     # What the owner does: another timeout, a router of their own, and a built layer, which git ignores.
-    change(project / "template.yaml", "Timeout: 28", "Timeout: 20")
+    change(project / "template.yaml", "MaxValue: 29", "MaxValue: 20")
     (project / "app" / "orders.py").write_text('"""Orders."""\n', encoding="utf-8")
     (project / "package" / "python").mkdir()
     (project / "package" / "python" / "built.py").touch()
     git.commit(project, "mine")
-    # What the template does: more memory, another sentence, a file more, a file less.
+    # What the template does: another limit, another sentence, a file more, a file less.
     template = clone / "{{cookiecutter.project_slug}}"
-    change(
-        template / "{% if cookiecutter.__template %}template.yaml{% endif %}", "MemorySize: 1024", "MemorySize: 1769"
-    )
+    change(clone / "templates" / "parameters.yaml", '"concurrencyLimit", "1000"', '"concurrencyLimit", "2000"')
     change(template / "app" / "items.py", "One item.", "One item of many.")
     (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
     git.commit(clone, "second version")
@@ -79,7 +77,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     changed = {line[3:] for line in git(project, "git", "status", "--porcelain").splitlines()}
     assert changed == {".cruft.json", "app/items.py", "events/more.json", "template.yaml"}
     text = (project / "template.yaml").read_text(encoding="utf-8")
-    assert "Timeout: 20" in text and "MemorySize: 1769" in text
+    assert "MaxValue: 20" in text and "Default: 2000" in text
     assert (project / "package" / "python" / "built.py").exists()
     assert not list(project.rglob("*.rej"))
     state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
@@ -89,7 +87,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     # What is left are the owner's own changes.
     diff = subprocess.run(["cruft", "diff"], cwd=project, env=git.environment, capture_output=True, encoding="utf-8")
     changes = [line for line in diff.stdout.splitlines() if re.match(r"[-+] ", line)]
-    assert changes == ["-      Timeout: 20", "+      Timeout: 28"]
+    assert [re.search("MaxValue: .*", line)[0] for line in changes] == ["MaxValue: 20,", "MaxValue: 29,"]
     assert "Created" not in diff.stdout + diff.stderr
 
 
@@ -120,7 +118,7 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
     context = json.loads((clone / "cookiecutter.json").read_text(encoding="utf-8"))
     del context["api"], context["__api_checked"]
     (clone / "cookiecutter.json").write_text(json.dumps(context), encoding="utf-8")
-    for path in template.rglob("*"):
+    for path in [*template.rglob("*"), *(clone / "templates").iterdir()]:
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace("cookiecutter.api", "'http_api'"), encoding="utf-8")
