@@ -56,7 +56,7 @@ DIST = PROJECT / "dist"
 SAM_BUILD = PROJECT / ".aws-sam" / "build"
 {% endif %}
 VENV = PROJECT / ".venv"
-CHECK_VENV = VENV / "check"  # for check.py
+CHECK_VENV = PROJECT / ".venv-check"  # for check.py
 
 
 def main(arguments: list[str]) -> int:
@@ -229,7 +229,7 @@ def write_zip(archive: Path, files: Iterator[tuple[str, Path]], scratch: Path, p
 
 
 def write_locks(upgrade: bool) -> None:
-    """Pin the dependencies of pyproject.toml, for the layer, for .venv and for .venv/check.
+    """Pin the dependencies of pyproject.toml, for the layer, for .venv and for .venv-check.
 
     The locks are universal: valid for the runtime's Python and every newer one, and for every platform.
     """
@@ -271,7 +271,7 @@ def make_venv() -> None:
 
 
 def make_check_venv() -> None:
-    """Make .venv/check with the runtime's Python, and install requirements-check.txt into it."""
+    """Make .venv-check with the runtime's Python, and install requirements-check.txt into it."""
     create_venv(CHECK_VENV)
     sync = ("pip", "sync", "--quiet", "--python", venv_python(CHECK_VENV), "--require-hashes")
     uv(*sync, CHECK_LOCK, "--group", "check", task="install requirements-check.txt")

@@ -13,7 +13,7 @@ examine the result for each stage, and docs/deploy-policy.yaml.
 
     python scripts/check.py
 
-It prints a line for each finding and exits with 1 if there are any. Its tools are in .venv/check, an environment of
+It prints a line for each finding and exits with 1 if there are any. Its tools are in .venv-check, an environment of
 their own, which it makes when it runs first.
 """
 
@@ -60,7 +60,7 @@ def main() -> int:
 
 def check() -> int:
     """Examine the templates, print what is found, and return the exit code."""
-    # Imported late: only the Python of .venv/check has what it imports.
+    # Imported late: only the Python of .venv-check has what it imports.
     from findings import Template, examine, read
 
     {% if cookiecutter.__sam %}
@@ -118,7 +118,8 @@ def stages() -> dict[str, tuple[str, dict[str, str]]]:
             settings = {**commands.get("global", {}).get("parameters", {}), **commands["deploy"]["parameters"]}
             given = settings.get("parameter_overrides", [])
             pairs = shlex.split(given) if isinstance(given, str) else given
-            found[name] = (settings["region"], dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+            stage = "dev" if name == "default" else name
+            found[stage] = (settings["region"], dict(pair.split("=", 1) for pair in pairs if "=" in pair))
     return found
 {% elif cookiecutter.__serverless %}
 def packaged() -> list[tuple[str, str, dict[str, object]]]:

@@ -1,6 +1,6 @@
 """What is wrong with a CloudFormation template: cfn-lint, cloudformation-validate, and rules that neither has.
 
-check.py runs this with the Python of .venv/check.
+check.py runs this with the Python of .venv-check.
 """
 
 import json
@@ -34,6 +34,8 @@ LIMITS = {"AWS::ApiGatewayV2::Api": 30, "AWS::ApiGateway::RestApi": 29}
 MILLISECONDS = ("TimeoutInMillis", "timeoutInMillis")
 IAM = ("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 NOTHING = {"Ref": "AWS::NoValue"}
+# What to do, where a tool does not say.
+ADVICE = {"E3004": "; the function needs no address of itself: `request.base_url` has it"}
 
 Finding = tuple[str, str, str, str]  # file, resource, rule, and what is wrong and what to do
 
@@ -117,7 +119,7 @@ def findings(template: Template, engine: Any) -> Iterator[Finding]:
     for match in lint(json.dumps(translated), config=options):
         name = place([str(part) for part in match.path or []])
         numbers.add((name, match.rule.id[1:]))
-        yield template.file, name, match.rule.id, match.message
+        yield template.file, name, match.rule.id, match.message + ADVICE.get(match.rule.id, "")
     deployed = resolve(translated, template.region)
     for rule in (log_groups, statements, timeouts):
         for name, text in rule(translated, deployed):
