@@ -73,7 +73,9 @@ def condition(having: list[tuple[str, str]]) -> str:
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-    lowest = {"runtime": "3.11", "ministack": "3.13", "mutation": "3.13", "upstream": "3.13"}.get(group, "3.10")
+    lowest = {"runtime": "3.11", "ministack": "3.13", "checkov": "3.13", "mutation": "3.13", "upstream": "3.13"}.get(
+        group, "3.10"
+    )
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
@@ -86,7 +88,7 @@ def compile_group(group: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    for group in ("new", "test", "bench", "runtime", "ministack", "mutation"):
+    for group in ("new", "test", "bench", "runtime", "ministack", "checkov", "mutation"):
         compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         # The first takes the newest versions, and the others keep them.

@@ -30,6 +30,11 @@ MISTAKES = {
     "a wildcard action": (r"\[logs:CreateLogStream, logs:PutLogEvents\]", "logs:*", "{role}: statements"),
     "an action on everything": (r"\[xray:", "[sqs:SendMessage, xray:", "{role}: statements"),
     "an alarm without a period": (r" Period: 60,", "", "ConcurrencyAlarm: E3003"),
+    "another one": (
+        r"^( +)Metrics:\n +- \{Id: throttles.*\n.*",
+        r"\1Namespace: AWS/Lambda\n\1MetricName: Throttles\n\1Statistic: Sum",
+        "ThrottleAlarm: alarms",
+    ),
     "a timeout over the gateway's": (r"MaxValue: 2[89],", "MaxValue: 60,", "Timeout: timeouts"),
     "a circular reference": (r"^( +)PUBLIC_URL: .*", r"\g<0>\n\1BASE_URL: {url}", "{function}: E3004"),
 }
@@ -64,3 +69,50 @@ def test_mistakes_are_found(deployer: str, api: str, bake: Bake, tmp_path: Path)
     others |= {f"{file}: AccessLogGroup: log_groups"}
     assert expected <= found <= expected | others, "\n".join(lines)
     assert (code, lines[-1]) == (1, f"make check: {sum(line.startswith(file) for line in lines)} found")
+
+
+def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
+    """The parameters of each stage count, not the defaults alone; and the AWS SAM CLI is asked too, if it is there."""
+    project = prepare(bake(), tmp_path / "project")
+    for file, right, wrong in (
+        ("samconfig.toml", '"Docs=off"', '"Docs=of", "Dogs=on", "Timeout=60"'),
+        ("template.yaml", "      MemorySize: !Ref MemorySize", "      MemorySize: 64"),
+    ):
+        text = (project / file).read_text(encoding="utf-8")
+        assert right in text
+        (project / file).write_text(text.replace(right, wrong), encoding="utf-8")
+    code, lines = check(project, with_sam=True)
+    assert (
+        code,
+        [re.sub(r"(E\d+|timeouts|sam validate): .*?( \(stage prod\))?$", r"\1\2", line) for line in lines],
+    ) == (
+        1,
+        [
+            "template.yaml: MemorySize: W2001: Parameter MemorySize not used.",
+            "template.yaml: ApiFunction: E3034",
+            "template.yaml: Dogs: parameter: the stage sets it, but template.yaml has no such parameter (stage prod)",
+            "template.yaml: Docs: E2015 (stage prod)",
+            "template.yaml: Timeout: E2015 (stage prod)",
+            "template.yaml: ApiFunction: timeouts (stage prod)",
+            "template.yaml: sam validate",
+            "make check: 7 found",
+        ],
+    )
+
+
+def test_without_osls_it_is_said(bake: Bake, tmp_path: Path) -> None:
+    """And nothing is taken for checked."""
+    project = prepare(bake(deployer="serverless"), tmp_path / "project")
+    (project / "node_modules").unlink()
+    assert check(project) == (1, ["check.py: osls is not installed: run `npm ci`."])
+
+
+def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
+    """A serverless.yml that osls refuses has no template to be checked."""
+    project = prepare(bake(deployer="serverless"), tmp_path / "project")
+    path = project / "serverless.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("handler:", "hanlder:"), encoding="utf-8")
+    code, (line,) = check(project)
+    assert code == 1
+    assert line.startswith("check.py: `osls package --stage dev` failed:")
+    assert "unrecognized property 'hanlder'" in line

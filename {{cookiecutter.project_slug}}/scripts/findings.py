@@ -27,8 +27,8 @@ except ImportError:  # it was taken out of pyproject.toml: it has no wheel for A
 # What cfn-lint's informational rules need not say: Join or Sub is taste, a context is for tools that read the template,
 # and the last reports what the translation itself writes; the rule `partition` below reads what was written by hand.
 IGNORED = ["I1022", "I4010", "I3042"{{ ', "W3005"' if cookiecutter.__serverless }}]
-# What has no meaning in a template whose parameters have been replaced.
-IGNORED_IF_RESOLVED = {"W2001"{{ ', "W3005"' if cookiecutter.__serverless }}}
+# What has no meaning when parameters are replaced by their values, and cfn-lint has said of those.
+IGNORED_IF_RESOLVED = {"F2012", "F2015", "W2001"{{ ', "W3005"' if cookiecutter.__serverless }}}
 # Seconds after which API Gateway answers with an error.
 LIMITS = {"AWS::ApiGatewayV2::Api": 30, "AWS::ApiGateway::RestApi": 29}
 MILLISECONDS = ("TimeoutInMillis", "timeoutInMillis")
@@ -119,9 +119,11 @@ def findings(template: Template, engine: Any) -> Iterator[Finding]:
     for match in lint(json.dumps(translated), config=options):
         name = place([str(part) for part in match.path or []])
         numbers.add((name, match.rule.id[1:]))
-        yield template.file, name, match.rule.id, match.message + ADVICE.get(match.rule.id, "")
+        # A parameter has the value of the stage as its default here.
+        message = match.message.replace("Default", "It") if name in template.parameters else match.message
+        yield template.file, name, match.rule.id, message + ADVICE.get(match.rule.id, "")
     deployed = resolve(translated, template.region)
-    for rule in (log_groups, statements, timeouts):
+    for rule in (alarms, log_groups, statements, timeouts):
         for name, text in rule(translated, deployed):
             yield template.file, name, rule.__name__, text
     if engine:
@@ -134,8 +136,8 @@ def findings(template: Template, engine: Any) -> Iterator[Finding]:
 
 
 def place(path: list[str]) -> str:
-    """Return the name of the resource that a path in a template leads to, or of what else it leads to."""
-    return path[1] if path[:1] == ["Resources"] and len(path) > 1 else ".".join(path[:2]) or "template"
+    """Return the name of the resource, parameter or output that a path in a template leads to."""
+    return path[1] if len(path) > 1 else "template"
 
 
 {% if cookiecutter.__template %}
@@ -247,10 +249,19 @@ def log_groups(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[st
     for name, group in groups.items():
         if "RetentionInDays" not in group:
             yield name, "it keeps its logs for ever; set RetentionInDays"
+    names = [group.get("LogGroupName") for group in groups.values()]
     for name, function in of_type(deployed, "AWS::Lambda::Function").items():
         group = function.get("LoggingConfig", {}).get("LogGroup")
-        if not isinstance(group, dict) or group.get("Ref") not in groups:
+        own = [f"/aws/lambda/{function.get('FunctionName')}", {"Fn::Sub": "/aws/lambda/${" + name + "}"}]
+        if not (isinstance(group, dict) and group.get("Ref") in groups) and not any(each in names for each in own):
             yield name, "Lambda makes a log group that keeps its logs for ever; set LoggingConfig.LogGroup"
+
+
+def alarms(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return the alarms that have a metric and no period."""
+    for name, alarm in of_type(deployed, "AWS::CloudWatch::Alarm").items():
+        if "MetricName" in alarm and "Period" not in alarm:
+            yield name, "CloudWatch refuses an alarm on a metric without a period; set Period"
 
 
 def statements(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -260,6 +271,9 @@ def statements(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[st
         kind = resource["Type"]
         if kind == "AWS::KMS::Key":  # its policy is about that key alone
             continue
+        for policy in walk(resource.get("Properties", {}).get("ManagedPolicyArns")):
+            if isinstance(policy, str) and policy.endswith(("AdministratorAccess", "FullAccess", "PowerUserAccess")):
+                yield name, f"{policy} allows actions that nobody has read; write the statements"
         for statement in walk(resource):
             if not isinstance(statement, dict) or statement.get("Effect") != "Allow":
                 continue
