@@ -18,6 +18,13 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNTIMES = CHOICES["runtime"]
+# What is true of these deployers and of no other.
+DEPLOYERS = {
+    ("sam", "serverless", "zip"): [],
+    ("sam", "zip"): ["cookiecutter.__template"],
+    ("zip",): ["cookiecutter.__zip"],
+}
+LOCKS = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
 SLUG = "slug-to-replace"
 
 
@@ -57,16 +64,16 @@ def merged(locks: dict[tuple[str, str], str]) -> str:
 
 def condition(having: list[tuple[str, str]]) -> str:
     """Return what is true of the projects with these runtimes and deployers, and of no other; nothing if of all."""
-    runtimes, deployers = sorted({runtime for runtime, _ in having}), {deployer for _, deployer in having}
-    assert len(having) == len(runtimes) * len(deployers) and deployers != {"sam"}, f"no simple condition for {having}"
+    runtimes, deployers = sorted({runtime for runtime, _ in having}), sorted({deployer for _, deployer in having})
+    assert len(having) == len(runtimes) * len(deployers), f"no simple condition for {having}"
     tests = [] if len(runtimes) == len(RUNTIMES) else [f"cookiecutter.runtime in {json.dumps(runtimes)}"]
-    return " and ".join([*tests, *(["cookiecutter.__zip"] if deployers == {"zip"} else [])])
+    return " and ".join([*tests, *DEPLOYERS[tuple(deployers)]])
 
 
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-    lowest = {"runtime": "3.11"} | dict.fromkeys(("ministack", "mutation", "traces", "upstream"), "3.13")
+    lowest = {"runtime": "3.11"} | dict.fromkeys(("ministack", "checkov", "mutation", "traces", "upstream"), "3.13")
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
@@ -79,12 +86,12 @@ def compile_group(group: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    for group in ("new", "test", "bench", "runtime", "traces", "ministack", "mutation"):
+    for group in ("new", "test", "bench", "runtime", "traces", "ministack", "checkov", "mutation"):
         compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         # The first takes the newest versions, and the others keep them.
-        locks: dict[str, dict[tuple[str, str], str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
-        for runtime, deployer in product(RUNTIMES, ("sam", "zip")):
+        locks: dict[str, dict[tuple[str, str], str]] = {name: {} for name in LOCKS}
+        for runtime, deployer in product(RUNTIMES, ("sam", "serverless", "zip")):
             project = render(folder, runtime=runtime, deployer=deployer)
             for name, texts in locks.items():
                 if texts:
