@@ -73,13 +73,11 @@ def condition(having: list[tuple[str, str]]) -> str:
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-    lowest = {"runtime": "3.11", "ministack": "3.13", "checkov": "3.13", "mutation": "3.13", "upstream": "3.13"}.get(
-        group, "3.10"
-    )
+    lowest = {"runtime": "3.11"} | dict.fromkeys(("checkov", "ministack", "mutation", "traces", "upstream"), "3.13")
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
-            *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
+            *("--generate-hashes", "--no-annotate", "--python-version", lowest.get(group, "3.10"), "--group", group),
             *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt", *options),
         ],
         cwd=ROOT,
@@ -88,7 +86,7 @@ def compile_group(group: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    for group in ("new", "test", "bench", "runtime", "ministack", "checkov", "mutation"):
+    for group in ("new", "test", "bench", "runtime", "traces", "ministack", "checkov", "mutation"):
         compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         # The first takes the newest versions, and the others keep them.

@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
+import metrics
+
 router = APIRouter(prefix="/items", tags=["items"])
 
 
@@ -64,6 +66,7 @@ Stored = Annotated[Items, Depends(get_items)]
 async def create_item(new: NewItem, items: Stored, request: Request, response: Response) -> Item:
     """Create an item; the header Location has its path."""
     item = await items.add(new)
+    metrics.count("ItemsCreated")
     response.headers["location"] = request.url_for("read_item", item_id=item.item_id).path
     return item
 

@@ -28,6 +28,7 @@ app = FastAPI(
     description={{ cookiecutter.description | python_quoted }},
     version="0.1.0",
     openapi_url="/openapi.json" if settings.DOCS else None,
+    max_body_size=settings.MAX_BODY_SIZE,
 )
 app.include_router(items.router)
 add_middleware(app)

@@ -9,7 +9,16 @@ from starlette.requests import Request
 import http_responses
 import settings
 from conftest import http_event
-from http_events import NotHttpError, choose_adapter, read_body, read_headers, read_scope, split_base_path, split_port
+from http_events import (
+    NotHttpError,
+    choose_adapter,
+    read_body,
+    read_encoded_path,
+    read_headers,
+    read_scope,
+    split_base_path,
+    split_port,
+)
 
 API = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 CLIENTS = "10.0.0.1, 10.0.0.2, 203.0.113.7:5000"  # the last one is what a load balancer saw
@@ -68,7 +77,7 @@ def payload_1(path: str, resource: str, proxy: str, **context: Any) -> dict[str,
 )
 def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
     """A named stage is the base path, and a client cannot make up another."""
-    assert split_base_path(event) == (base_path, path)
+    assert split_base_path(event, read_encoded_path(event)) == (base_path, path)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The items router: without Lambda by `client`, and through the Lambda handler by `call`."""
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
 import items
 import main
+import settings
 from conftest import Call
 
 
@@ -21,6 +24,14 @@ def test_create(client: TestClient) -> None:
     assert response.status_code == 201
     assert response.json() == {"item_id": 43, "name": "A lamp"}
     assert client.get(response.headers["location"]).json() == response.json()
+
+
+def test_create_counts(client: TestClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "METRICS_NAMESPACE", "orders")
+    client.post("/items", json={"name": ""})
+    assert capsys.readouterr().out == ""
+    client.post("/items", json={"name": "A lamp"})
+    assert json.loads(capsys.readouterr().out)["ItemsCreated"] == 1
 
 
 def test_create_the_first_one(client: TestClient, stored: items.Items) -> None:
