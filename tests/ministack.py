@@ -84,7 +84,8 @@ def installed() -> Path:
 class Ministack:
     """A server that answers as AWS does; leaving the `with` block ends it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.variables = variables
         self.port, self.log = free_port(), folder / "ministack.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
@@ -94,7 +95,10 @@ class Ministack:
         variables = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "IOT_MTLS_ENABLED": "0"}
         # The functions that it runs are processes of its own; nothing of this environment is theirs to see.
         environment = (
-            CREDENTIALS | variables | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
+            CREDENTIALS
+            | variables
+            | self.variables
+            | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
         )
         with self.log.open("w") as log:
             command = [installed(), "-c", START]

@@ -9,14 +9,15 @@ from cookiecutter.main import cookiecutter
 from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 
 TREE = """
-    .gitignore .python-version Makefile README.md pyproject.toml requirements-dev.txt
+    .gitignore .python-version Makefile README.md pyproject.toml requirements-check.txt
+    requirements-dev.txt
     app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/metrics.py
     app/middleware.py app/request_cycle.py app/requirements.txt app/settings.py
-    docs/operate.md
+    docs/deploy-policy.yaml docs/operate.md
     events/create-item.json events/get-item.json
     package/README.md
-    scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/invoke.py scripts/layer.py
-    scripts/logs.py scripts/run_uv.py scripts/scratch.py
+    scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
+    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
     tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
