@@ -18,12 +18,16 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads.
+# ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. And the lines
+# that it logs of a function have no id.
 START = """
+from uuid import uuid4
+
 from ministack.app import main
+from ministack.services import cloudwatch_logs
 from ministack.services.cloudformation import provisioners
 
-record = provisioners._cw_metric_alarm_record
+append, record = cloudwatch_logs._append_log_events, provisioners._cw_metric_alarm_record
 
 
 def of_one_metric(name, properties):
@@ -33,6 +37,11 @@ def of_one_metric(name, properties):
     return record(name, properties)
 
 
+def with_ids(stream, events):
+    append(stream, [{"eventId": uuid4().hex, **event} for event in events])
+
+
+cloudwatch_logs._append_log_events = with_ids
 provisioners._cw_metric_alarm_record = of_one_metric
 main()
 """

@@ -67,7 +67,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
     words = {
         "sam": r"\bsam\b|\bSAM\b|samconfig|aws-sam",
         "serverless": r"(?i)osls|(?<!::)serverless|npm|npx|node_modules|\bsls\b|archives\.js",
-        "zip": r"deploy\.py|stack\.py|artifacts\.yaml|Console\b",
+        "zip": r"deploy\.py|artifacts\.yaml|stages/|Console\b",
     }
     # SAM's own name, what translates its templates as CloudFormation does, and an event of any origin.
     neutral = re.compile(r"serverless-(application-model|plugin-warmup)|aws-sam-translator")

@@ -16,17 +16,19 @@ TREE = """
     docs/deploy-policy.yaml docs/operate.md
     events/create-item.json events/get-item.json
     package/README.md
-    scripts/archive.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py scripts/invoke.py
-    scripts/layer.py scripts/run_uv.py scripts/scratch.py
+    scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
+    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
-    tests/test_lambda_handler.py tests/test_limits.py tests/test_main.py tests/test_metrics.py tests/test_middleware.py
-    tests/test_project.py tests/test_request_cycle.py
+    tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
+    tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
 """.split()
+OF_TEMPLATE = ["scripts/releases.py", "scripts/stack.py", "scripts/stage.py", "template.yaml", "tests/test_stage.py"]
 OF_DEPLOYER = {
-    "sam": ["samconfig.toml", "template.yaml"],
+    "sam": ["samconfig.toml", *OF_TEMPLATE],
     "serverless": ["package-lock.json", "package.json", "scripts/archives.js", "serverless.yml"],
     "zip": [
-        *("scripts/artifacts.yaml", "scripts/deploy.py", "scripts/stack.py", "template.yaml", "tests/test_deploy.py"),
+        *("scripts/artifacts.yaml", "scripts/deploy.py", "stages/dev.json", "stages/prod.json", "tests/test_deploy.py"),
+        *OF_TEMPLATE,
     ],
 }
 
@@ -35,7 +37,7 @@ def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
     assert sorted(files(variant)) == sorted(TREE + OF_DEPLOYER[answers.get("deployer", "sam")])
-    assert len(files(variant)) <= 45
+    assert len(files(variant)) <= 54
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
