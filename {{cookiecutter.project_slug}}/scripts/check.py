@@ -152,7 +152,7 @@ def packaged() -> list[tuple[str, str, dict[str, object]]]:
 {% else %}
 def stages() -> dict[str, tuple[str, dict[str, str]]]:
     """Return the region and the parameters of each stage in stages/."""
-    from deploy import REGION
+    from aws import REGION
 
     found = {}
     for path in sorted((PROJECT / "stages").glob("*.json")):
