@@ -73,7 +73,7 @@ def condition(having: list[tuple[str, str]]) -> str:
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-    lowest = {"runtime": "3.11"} | dict.fromkeys(("checkov", "ministack", "mutation", "traces", "upstream"), "3.13")
+    lowest = {"runtime": "3.11"} | dict.fromkeys(("ministack", "checkov", "mutation", "traces", "upstream"), "3.13")
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),

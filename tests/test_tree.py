@@ -37,7 +37,7 @@ def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
     assert sorted(files(variant)) == sorted(TREE + OF_DEPLOYER[answers.get("deployer", "sam")])
-    assert len(files(variant)) <= 57
+    assert len(files(variant)) <= 58
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
