@@ -101,7 +101,7 @@ def check() -> int:
 
 
 {% if cookiecutter.__sam %}
-def failure(process: "subprocess.Popen[str]") -> str:
+def failure(process: subprocess.Popen[str]) -> str:
     """Return what `sam validate` found, in one line; an empty text if it found nothing."""
     said, _ = process.communicate()
     return " ".join(said.split()) if process.returncode else ""

@@ -65,8 +65,9 @@ def test_what_cloudwatch_refuses(
 def test_as_many_dimensions_as_there_may_be(capsys: pytest.CaptureFixture[str]) -> None:
     metrics.count("Total", **{f"d{number}": "x" for number in range(30)})
     written = json.loads(capsys.readouterr().out)
-    assert len(written["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == 30
-    assert written["Total"] == 1
+    (directive,) = written["_aws"]["CloudWatchMetrics"]
+    assert len(directive["Dimensions"][0]) == 30
+    assert (directive["Metrics"], written["Total"]) == ([{"Name": "Total", "Unit": "Count"}], 1)
 
 
 def test_request_of_a_metric(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
