@@ -50,7 +50,7 @@ def main() -> int:
         with scratch_folder():
             build.make_check_venv()
         return subprocess.run([venv_python(build.CHECK_VENV), __file__]).returncode
-    except (BuildError, OSError) as error:
+    except (BuildError, OSError, ValueError) as error:
         print(f"check.py: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
