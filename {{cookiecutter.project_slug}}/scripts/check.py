@@ -65,10 +65,8 @@ def check() -> int:
 
     {% if cookiecutter.__sam %}
     sam = shutil.which("sam")
-    command = [str(sam), "validate", "--lint"]
-    process = sam and subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
-    )
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    process = subprocess.Popen([sam, "validate", "--lint"], cwd=PROJECT, **how) if sam else None
     {% endif %}
     {% if cookiecutter.__serverless %}
     templates = [Template("serverless.yml", template, region, stage) for stage, region, template in packaged()]
