@@ -21,8 +21,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. For calls
 # about a log group it asks for a permission on its ARN, AWS on that of a log stream in it. The lines that it logs of a
 # function have no id. It takes the concurrency of a mapping that comes from a parameter for a text, and sends what a
-# schedule has without the time. And with AUTH=true it does what policies say, and those of projects deny requests without
-# TLS: so all pass as having it, but for those with x-forwarded-proto.
+# schedule has without the time. And with AUTH=true it does what policies say, and those of projects deny requests
+# without TLS: so all pass as having it, but for those with x-forwarded-proto.
 START = """
 import os
 import time
