@@ -216,16 +216,18 @@ def test_planted_fault_is_found(right: str, wrong: str, finding: str, bake: Bake
 
 
 def test_docs_say_what_is_made(source: str, bake: Bake) -> None:
-    """docs/worker.md names the alarms, parameters and outputs of the worker, and its times."""
+    """docs/operate.md lists the parameters and alarms of the worker, docs/worker.md its outputs and its times."""
     project = bake(events=source)
-    page = (project / "docs" / "worker.md").read_text(encoding="utf-8")
+    operate, page = ((project / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("operate", "worker"))
     made = read_yaml((project / "template.yaml").read_text(encoding="utf-8"))
     without = read_yaml((bake() / "template.yaml").read_text(encoding="utf-8"))
-    for part in ("Parameters", "Outputs"):
-        for name in set(made[part]) - set(without[part]):
-            assert f"`{name}`" in page, name
-    listed = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \| ", page, re.MULTILINE))
+    for name in set(made["Outputs"]) - set(without["Outputs"]):
+        assert f"`{name}`" in page, name
+    listed = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \| ", operate, re.MULTILINE))
     for name in set(made["Parameters"]) - set(without["Parameters"]):
         assert listed[name] == (str(made["Parameters"][name]["Default"]) or "none")
-    assert {"`WorkAgeAlarm`", "`DeadLetterAlarm`"} <= set(re.findall(r"`\w+Alarm`", page))
+    alarms = named(made["Resources"], "CloudWatch::Alarm")
+    assert {name for name in listed if name.endswith("Alarm")} == set(alarms)
+    metrics = sum("MetricStat" in each for alarm in alarms.values() for each in alarm["Properties"]["Metrics"])
+    assert f"alarms: {metrics} metrics at $0.10" in operate
     assert f"{made['Resources']['WorkerFunction']['Properties']['Timeout']} seconds" in page
