@@ -49,12 +49,17 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def deployed(deployer: str, api: str, bake: Bake, package: Package) -> dict[str, Any]:
+def deployed(deployer: str, api: str, bake: Bake, package: Package, **more: object) -> dict[str, Any]:
     """Return the CloudFormation template of a project."""
     if deployer == "serverless":
-        project, _ = package(**VARIANTS[f"serverless-{api}".removesuffix("-http_api")])
+        project, _ = package(**VARIANTS[f"serverless-{api}".removesuffix("-http_api")] | more)
         return template(project)
-    return translate(bake(deployer=deployer, api=api) / "template.yaml", "us-east-1")
+    return translate(bake(deployer=deployer, api=api, **more) / "template.yaml", "us-east-1")
+
+
+# With a table, a secret and a worker: each deployer once, and each source that makes resources of its own.
+STATE = {"storage": "dynamodb", "secret": True}
+WITH_STATE = [("sam", "http_api", "s3"), ("serverless", "rest_api", "schedule"), ("zip", "function_url", "sns")]
 
 
 @pytest.mark.parametrize("deployer", CONTEXT["deployer"])
@@ -126,6 +131,11 @@ NOT_NEEDED = (
     "logs:.*(DataProtectionPolicy|IndexPolicy|IndexPolicies|DeletionProtection|BearerTokenAuthentication)",
     "logs:DeleteResourcePolicy",
     "sns:(ListTopics|PutDataProtectionPolicy)",
+    # Items, replicas, imports, streams and insights; those of tables, as of secrets, are for the functions alone.
+    "dynamodb:(BatchWriteItem|DeleteItem|GetItem|PutItem|Query|Scan|UpdateItem|ImportTable|DescribeImport)",
+    "dynamodb:(.*Replica|(Delete|Put)ResourcePolicy|(Disable|Enable|Update)Kinesis.*|UpdateContributorInsights)",
+    "iam:CreateServiceLinkedRole|kinesis:.*|logs:PutLogEvents|logs:CreateLogStream",
+    "secretsmanager:(GetSecretValue|.*Replicat.*)",
 )
 NOT_NEEDED_OF = {
     "http_api": "iam:(AttachRolePolicy|DetachRolePolicy)",
@@ -137,7 +147,8 @@ NOT_OWN = (
     r":layer:AWSOpenTelemetryDistroPython:\*$",
     r":stack/aws-sam-cli-managed-default/\*$",
     r":s3:::aws-sam-cli-managed-default-\*(/\*)?$",
-    # The ids of APIs are random.
+    # The ids of APIs and mappings are random.
+    r":event-source-mapping:\*$",
     r":apigateway:\$\{AWS::Region\}::/(account$|(apis|restapis)(/\*)?$|tags/\*$)",
 )
 BUCKET = {"s3:CreateBucket", "s3:GetBucketPolicy", "s3:PutBucketPolicy"}
@@ -145,6 +156,8 @@ BY_PROPERTY = {
     "BucketEncryption": "s3:PutEncryptionConfiguration",
     "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
+    "NotificationConfiguration": "s3:PutBucketNotification",
+    "OwnershipControls": "s3:PutBucketOwnershipControls",
     "Tags": "s3:PutBucketTagging",
     "VersioningConfiguration": "s3:PutBucketVersioning",
 }
@@ -163,9 +176,9 @@ def handlers(kind: str) -> set[str]:
 def policy_of(project: Path) -> list[dict[str, Any]]:
     """Return the statements of the policy for the role that deploys a project, with lists for actions and resources."""
     made = read_yaml((project / "docs" / "deploy-policy.yaml").read_text(encoding="utf-8"))
-    (policy,) = made["Resources"].values()
-    assert policy["Type"] == "AWS::IAM::ManagedPolicy"
-    statements = resolve(made, {})["Resources"]["DeployPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert {policy["Type"] for policy in made["Resources"].values()} == {"AWS::IAM::ManagedPolicy"}
+    policies = resolve(made, {})["Resources"].values()
+    statements = [each for policy in policies for each in policy["Properties"]["PolicyDocument"]["Statement"]]
     for statement in statements:
         for name in ("Action", "Resource"):
             statement[name] = [plain(each) for each in listed(statement[name])]
@@ -178,8 +191,31 @@ def bucket_of(deployer: str, bake: Bake, made: dict[str, Any]) -> dict[str, Any]
         made = json.loads(bootstrap._get_stack_template())
     elif deployer == "zip":
         made = read_yaml((bake(deployer="zip") / "scripts" / "artifacts.yaml").read_text(encoding="utf-8"))
-    (bucket,) = (each["Properties"] for each in made["Resources"].values() if each["Type"] == "AWS::S3::Bucket")
+    (bucket,) = (
+        each["Properties"]
+        for name, each in made["Resources"].items()
+        if each["Type"] == "AWS::S3::Bucket" and name != "Bucket"
+    )
     return bucket
+
+
+def check_deploying_role(deployer: str, api: str, bake: Bake, package: Package, **more: object) -> None:
+    """Fail if the policy of a project allows less than what is needed, or more."""
+    made = deployed(deployer, api, bake, package, **more)
+    kinds = {each["Type"] for each in made["Resources"].values()}
+    needed = {action for kind in kinds for action in handlers(kind)}
+    needed = {action for action in needed if not action.lower().startswith(("s3:", "s3tables:"))}
+    needed |= CALLS | CALLS_OF[deployer] | (DELIVERY if api == "http_api" else set())
+    needed |= BUCKET | {BY_PROPERTY[name] for name in bucket_of(deployer, bake, made)}
+    needed |= {BY_PROPERTY[name] for name in made["Resources"].get("Bucket", {}).get("Properties", {})}
+    if deployer == "serverless":
+        needed |= {"s3:PutBucketTagging"}  # osls gives the stack a tag, which its resources get too
+    if deployer != "sam":
+        needed |= {"s3:DeleteBucket", "s3:DeleteBucketPolicy"}
+    allowed = {action for each in policy_of(bake(deployer=deployer, api=api, **more)) for action in each["Action"]}
+    unneeded = re.compile("|".join([*NOT_NEEDED, NOT_NEEDED_OF[api]]))
+    assert {action for action in needed - allowed if not unneeded.fullmatch(action)} == set(), api
+    assert allowed - needed == set(), api
 
 
 @pytest.mark.parametrize("deployer", CONTEXT["deployer"])
@@ -189,39 +225,40 @@ def test_deploying_role_may_do_what_is_needed(
     """What AWS lists for the types of resources, what the deployer asks for itself, and nothing else."""
     monkeypatch.setenv("__SAM_CLI_APP_DIR", str(tmp_path))  # where the AWS SAM CLI keeps an id of the installation
     for api in CONTEXT["api"]:
-        made = deployed(deployer, api, bake, package)
-        kinds = {each["Type"] for each in made["Resources"].values()}
-        needed = {action for kind in kinds for action in handlers(kind)}
-        needed = {action for action in needed if not action.lower().startswith(("s3:", "s3tables:"))}
-        needed |= CALLS | CALLS_OF[deployer] | (DELIVERY if api == "http_api" else set())
-        needed |= BUCKET | {BY_PROPERTY[name] for name in bucket_of(deployer, bake, made)}
-        if deployer == "serverless":
-            needed |= {"s3:PutBucketTagging"}  # osls gives the stack a tag, which its resources get too
-        if deployer != "sam":
-            needed |= {"s3:DeleteBucket", "s3:DeleteBucketPolicy"}
-        allowed = {action for each in policy_of(bake(deployer=deployer, api=api)) for action in each["Action"]}
-        unneeded = re.compile("|".join([*NOT_NEEDED, NOT_NEEDED_OF[api]]))
-        assert {action for action in needed - allowed if not unneeded.fullmatch(action)} == set(), api
-        assert allowed - needed == set(), api
+        check_deploying_role(deployer, api, bake, package)
+
+
+@pytest.mark.parametrize(("deployer", "api", "events"), WITH_STATE)
+def test_deploying_role_of_a_service_with_state(
+    deployer: str, api: str, events: str, bake: Bake, package: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same with a table, a secret, a queue and what feeds it."""
+    monkeypatch.setenv("__SAM_CLI_APP_DIR", str(tmp_path))
+    check_deploying_role(deployer, api, bake, package, events=events, **STATE)
 
 
 @pytest.mark.parametrize("deployer", CONTEXT["deployer"])
 def test_deploying_role_is_limited_to_the_service(deployer: str, bake: Bake) -> None:
     """To its stacks and their names, and to roles for Lambda, or for the log of API Gateway; it fits into a policy."""
     slug = "the-longest-name-that-is-allowed-for-one"
-    for api, name in product(CONTEXT["api"], ("orders-api", slug)):
-        statements = policy_of(bake(deployer=deployer, api=api, project_slug=name))
-        # AWS counts no white space, and puts the values of pseudo parameters in.
-        text = json.dumps(statements, separators=(",", ":"))
-        text = text.replace("${AWS::Partition}", "aws-us-gov").replace("${AWS::Region}", "ap-southeast-2")
-        assert len(text.replace("${AWS::AccountId}", "123456789012")) < 6144 - 100
-        own = rf"[:/]([Aa]rtifacts-)?{name[:20]}"
-        for resource in (each for statement in statements for each in statement["Resource"] if each != "*"):
-            assert re.search(f"{own}|{'|'.join(NOT_OWN)}", resource), resource
-        (passed,) = (each for each in statements if "iam:PassRole" in each["Action"])
-        services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if api == "rest_api" else [])]
-        assert passed["Action"] == ["iam:PassRole"]
-        assert listed(passed["Condition"]["StringEquals"]["iam:PassedToService"]) == services
+    sources = {api: [{}, STATE | {"events": events}] for _, api, events in WITH_STATE}
+    for (api, each_of), name in product(sources.items(), ("orders-api", slug)):
+        for more in each_of:
+            project = bake(deployer=deployer, api=api, project_slug=name, **more)
+            statements = policy_of(project)
+            for policy in read_yaml((project / "docs" / "deploy-policy.yaml").read_text("utf-8"))["Resources"].values():
+                # AWS counts no white space, and puts the values of pseudo parameters in.
+                text = json.dumps(policy["Properties"]["PolicyDocument"], separators=(",", ":"), default=str)
+                text = text.replace("${AWS::Partition}", "aws-us-gov").replace("${AWS::Region}", "ap-southeast-2")
+                assert len(text.replace("${AWS::AccountId}", "123456789012")) < 6144 - 100
+            own = rf"[:/]([Aa]rtifacts-)?{name[:20]}"
+            for resource in (each for statement in statements for each in statement["Resource"] if each != "*"):
+                assert re.search(f"{own}|{'|'.join(NOT_OWN)}", resource), resource
+            (passed,) = (each for each in statements if "iam:PassRole" in each["Action"])
+            services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if api == "rest_api" else [])]
+            services += ["scheduler.amazonaws.com"] if more.get("events") == "schedule" else []
+            assert passed["Action"] == ["iam:PassRole"]
+            assert listed(passed["Condition"]["StringEquals"]["iam:PassedToService"]) == services
 
 
 # In place of the application: it makes the calls that Lambda makes for a function, and some that it may not make.
