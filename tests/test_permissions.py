@@ -194,7 +194,7 @@ def bucket_of(deployer: str, bake: Bake, made: dict[str, Any]) -> dict[str, Any]
     (bucket,) = (
         each["Properties"]
         for name, each in made["Resources"].items()
-        if each["Type"] == "AWS::S3::Bucket" and name != "Bucket"
+        if each["Type"] == "AWS::S3::Bucket" and (name != "Bucket" or deployer == "zip")  # the worker's
     )
     return bucket
 
