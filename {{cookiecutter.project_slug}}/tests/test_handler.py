@@ -42,7 +42,7 @@ import invoke
 assert callable(invoke.load_handler())
 {% if cookiecutter.__table or cookiecutter.secret or cookiecutter.__worker %}
 # They take long to import: the first request that needs them does.
-assert not {"boto3", "botocore", "aws_lambda_powertools"} & sys.modules.keys()
+assert not {"boto3", "botocore"{{ ', "aws_lambda_powertools"' if cookiecutter.secret or cookiecutter.__worker }}} & sys.modules.keys()
 {% endif %}
 """
 
