@@ -100,7 +100,7 @@ def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency, permission or variable of a table or a secret that a project does not have."""
     words = {
         "storage": r"(?i)dynamodb|TABLE_NAME|import store|\bstore\.py|class Repository|KeptTable",
-        "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
+        "secret": r"(?i)secrets ?manager|SECRET_ARN|\bpowertools|webhook|KeptSecret",
         "either": r"\bmoto\b|\baws\.py|import aws|UnavailableError|data\.md",
     }
     for deployer, storage, secret in product(CONTEXT["deployer"], CONTEXT["storage"], (False, True)):
