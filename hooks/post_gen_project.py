@@ -87,6 +87,9 @@ def say(line: str) -> None:
 
 def main(answers: dict[str, object], warnings: list[str], project: Path) -> None:
     """Build the layer if asked, and print the next commands."""
+    # It has files of one deployer only, and Cookiecutter makes it for each.
+    with contextlib.suppress(OSError):
+        (project / "stages").rmdir()
     if is_cruft_comparison(answers, project):
         return
     try:

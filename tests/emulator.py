@@ -32,6 +32,7 @@ cd /var/task
 unset TASK LAYER
 exec "$@"
 """
+AS_AWSLAMBDARIC = "import os; from awslambdaric.__main__ import main; main(['', os.environ['_HANDLER']])"
 ROOTLY = platform.system() == "Linux" and os.geteuid() == 0 and shutil.which("unshare") is not None
 
 
@@ -57,7 +58,8 @@ class Emulator:
         task: the function's code, as Lambda unpacks it to /var/task.
         layer: the layer's content, as Lambda unpacks it to /opt.
         handler: the handler string.
-        environment: variables of the function.
+        environment: variables of the function; as on Lambda, AWS_LAMBDA_EXEC_WRAPPER is a program of a layer that
+            starts Python, and may change _HANDLER.
 
     """
 
@@ -82,11 +84,15 @@ class Emulator:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
             "AWS_LAMBDA_FUNCTION_TIMEOUT": "28",
             "LAMBDA_TASK_ROOT": str(code),
+            "_HANDLER": handler,
             "PYTHONPATH": os.pathsep.join([str(code), f"{dependencies}/python", str(runtime_client(python))]),
             "TASK": str(task),
             "LAYER": str(layer),
             **environment,
         }
+        start = [str(python), "-S", "-m", "awslambdaric", handler]
+        if wrapper := environment.get("AWS_LAMBDA_EXEC_WRAPPER"):  # it may need the module `site`, which -S leaves out
+            start = [wrapper.replace("/opt", str(dependencies), 1), str(python), "-s", "-c", AS_AWSLAMBDARIC]
         binary = "aws-lambda-rie-arm64" if platform.machine() in ("arm64", "aarch64") else "aws-lambda-rie-x86_64"
         self.command = [
             *(["unshare", "--mount", "sh", "-c", AS_ON_LAMBDA, "sh"] if ROOTLY else []),
@@ -94,7 +100,7 @@ class Emulator:
             # Both addresses are said: by default it listens on every network.
             *("--runtime-interface-emulator-address", f"127.0.0.1:{self.port}"),
             *("--runtime-api-address", f"127.0.0.1:{free_port()}"),
-            *(str(python), "-S", "-m", "awslambdaric", handler),
+            *start,
         ]
 
     def __enter__(self) -> "Emulator":

@@ -18,6 +18,7 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNTIMES = CHOICES["runtime"]
+LOCKS = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
 SLUG = "slug-to-replace"
 # The answers on which the packages depend, and what is true of the projects that have a package because of them. One
 # with everything is first, so that the others keep the versions which it takes.
@@ -26,9 +27,11 @@ USES: dict[str, dict[str, object]] = {
     "table": {"storage": "dynamodb"},
     "worker": {"events": "sqs"},
     "none": {},
+    "serverless": {"deployer": "serverless"},
 }
 CONDITIONS = {
-    frozenset({"secret", "table", "worker", "none"}): "",
+    frozenset({"secret", "table", "worker", "none", "serverless"}): "",
+    frozenset({"secret", "table", "worker", "none"}): "cookiecutter.__template",
     frozenset({"secret", "table"}): "cookiecutter.__table or cookiecutter.secret",
     frozenset({"secret", "worker"}): "cookiecutter.__worker or cookiecutter.secret",
 }
@@ -84,7 +87,7 @@ def lock_projects(folder: str, *options: str) -> None:
 
     Without `--upgrade`, what is pinned in the template stays.
     """
-    locks: dict[str, dict[Answers, str]] = {"app/requirements.txt": {}, "requirements-dev.txt": {}}
+    locks: dict[str, dict[Answers, str]] = {name: {} for name in LOCKS}
     for runtime, use in product(RUNTIMES, USES):
         project = render(folder, runtime=runtime, **USES[use])
         for name, texts in locks.items():
@@ -103,11 +106,11 @@ def lock_projects(folder: str, *options: str) -> None:
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
-    lowest = {"runtime": "3.11", "ministack": "3.13", "mutation": "3.13", "upstream": "3.13"}.get(group, "3.10")
+    lowest = {"runtime": "3.11"} | dict.fromkeys(("ministack", "checkov", "mutation", "traces", "upstream"), "3.13")
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--universal"),
-            *("--generate-hashes", "--no-annotate", "--python-version", lowest, "--group", group),
+            *("--generate-hashes", "--no-annotate", "--python-version", lowest.get(group, "3.10"), "--group", group),
             *("--custom-compile-command", "make lock", "--output-file", f"requirements/{group}.txt", *options),
         ],
         cwd=ROOT,
@@ -116,7 +119,7 @@ def compile_group(group: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    for group in ("new", "test", "bench", "runtime", "ministack", "mutation"):
+    for group in ("new", "test", "bench", "runtime", "traces", "ministack", "checkov", "mutation"):
         compile_group(group)
     with tempfile.TemporaryDirectory() as folder:
         lock_projects(folder, "--upgrade")

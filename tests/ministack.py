@@ -18,16 +18,31 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# ministack refuses an alarm with metric math. Here such an alarm is made of the first metric that it reads. It takes
-# the concurrency of a mapping that comes from a parameter for a text, and sends what a schedule has without the time.
-# And with AUTH=true it does what policies say, and those of projects deny requests without TLS: so all pass as having
-# it, but for those with x-forwarded-proto.
+# ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. For calls
+# about a log group it asks for a permission on its ARN, AWS on that of a log stream in it. The lines that it logs of a
+# function have no id. It takes the concurrency of a mapping that comes from a parameter for a text, and sends what a
+# schedule has without the time. And with AUTH=true it does what policies say, and those of projects deny requests
+# without TLS: so all pass as having it, but for those with x-forwarded-proto.
 START = """
 import os
 import time
+from json import loads
+from uuid import uuid4
 
+from ministack.core import iam_actions
+
+resource = iam_actions.extract_resource_arn
+
+
+def of_stream(service, method, path, headers, body, *more):
+    arn = resource(service, method, path, headers, body, *more)
+    named = loads(body) if service == "logs" else {}
+    return f"{arn}:log-stream:{named.get('logStreamName', '')}" if "logGroupName" in named else arn
+
+
+iam_actions.extract_resource_arn = of_stream
 import ministack.app as server
-from ministack.services import eventbridge, lambda_svc
+from ministack.services import cloudwatch_logs, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 application, concurrency = server.app, lambda_svc._sqs_esm_concurrency
@@ -41,7 +56,7 @@ async def over_tls(scope, receive, send):
 if os.environ.get("AUTH") == "true":
     server.app = over_tls
 
-record = provisioners._cw_metric_alarm_record
+append, record = cloudwatch_logs._append_log_events, provisioners._cw_metric_alarm_record
 
 
 def of_one_metric(name, properties):
@@ -58,6 +73,13 @@ def with_time(target, *more):
 
 
 eventbridge._invoke_target = with_time
+
+
+def with_ids(stream, events):
+    append(stream, [{"eventId": uuid4().hex, **event} for event in events])
+
+
+cloudwatch_logs._append_log_events = with_ids
 provisioners._cw_metric_alarm_record = of_one_metric
 lambda_svc._sqs_esm_concurrency = lambda *given: int(concurrency(*given))
 server.main()

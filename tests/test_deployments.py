@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,25 +16,48 @@ from tests.machine import ARCHITECTURE, BIN, clean_environment, links, with_node
 from tests.ministack import Ministack
 from tests.sam import sam
 from tests.serverless import node_modules, osls, run
+from tests.terminal import Terminal
 from tests.test_first_hour import Project
 from tests.test_layer import build
 from tests.wheels import make_wheel
 
 
 class Service:
-    """A project that is deployed under a name of its own."""
+    """A project that is deployed under a name of its own, as its stage dev unless it says otherwise."""
 
     def __init__(self, folder: Path, ministack: Ministack) -> None:
         self.folder, self.ministack, self.name = folder, ministack, folder.name
+        self.stack = f"{self.name}-dev"
         self.url = ""
 
     def deploy(self, *options: str) -> str:
         """Deploy, and return what is said; the address is kept."""
         raise NotImplementedError
 
+    def script(self, name: str, *arguments: str, code: int = 0) -> str:
+        """Run a script of the project, and return what it says."""
+        home, settings = self.folder.parent / "home", self.ministack.environment
+        result = subprocess.run(
+            [sys.executable, "-B", f"scripts/{name}.py", *arguments],
+            cwd=self.folder,
+            env=clean_environment(home, Path(sys.executable).parent, **settings),
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+        )
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
     def logs(self) -> str:
-        """Return the log of the function."""
-        raise NotImplementedError
+        """Return what the function has logged, as logs.py shows the lines of each request."""
+        logs, group = self.ministack.client("logs"), self.ministack.outputs(self.stack)["ApiLogGroupName"]
+        return "".join(each["message"] for each in logs.filter_log_events(logGroupName=group)["events"])
+
+    def item(self) -> str:
+        """Return the name of the item 42."""
+        status, body = self.get("items/42")
+        assert status == 200, body
+        return json.loads(body)["name"]
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Replace a text in a file, which is there."""
@@ -80,17 +105,16 @@ class Sam(Service):
         return result.stdout + result.stderr
 
     def deploy(self, *options: str) -> str:
-        """Build and deploy."""
+        """Build and deploy, as `make deploy` does."""
+        self.script("stage", "before")
         self.run("build")
         said = self.run("deploy", *options)
+        outputs = self.script("stage", "after")
         if not self.url:
             self.url = self.printed(said)
-            self.ministack.add_routes(self.name)
+            assert f"ApiUrl: {self.url}\n" in outputs
+            self.ministack.add_routes(self.stack)
         return said
-
-    def logs(self) -> str:
-        """Let SAM show the log."""
-        return self.run("logs")
 
     def printed(self, said: str) -> str:
         """Return the address among the outputs that are printed."""
@@ -98,7 +122,7 @@ class Sam(Service):
 
 
 class Osls(Service):
-    """A project that osls deploys, as its stage prod."""
+    """A project that osls deploys."""
 
     def __init__(self, folder: Path, ministack: Ministack) -> None:
         super().__init__(folder, ministack)
@@ -118,10 +142,6 @@ class Osls(Service):
             self.url = re.search(r"^endpoints?:\s+(?:ANY - )?(https://\S+)$", said, re.MULTILINE)[1].rstrip("/") + "/"
         return said
 
-    def logs(self) -> str:
-        """Let osls show the log."""
-        return self.run("logs", "-f", "api")
-
 
 @pytest.fixture
 def service(bake: Bake, ministack: Ministack, tmp_path: Path) -> Callable[..., Service]:
@@ -137,7 +157,7 @@ def service(bake: Bake, ministack: Ministack, tmp_path: Path) -> Callable[..., S
 
 
 def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
-    """Created, a parameter, which is kept, nothing to change, the code, a dependency, and away: all is served."""
+    """Created, a parameter, which is kept, nothing to change, code, dependency, back twice, away: served."""
     life = service(Sam, "sam-life")
     life.deploy()
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
@@ -145,45 +165,54 @@ def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> Non
     assert life.post("items", '{"name":"A lamp"}')[0] == 201
     assert life.get("docs")[0] == 200
 
-    said = life.run("deploy", "--parameter-overrides", "Docs=off")
+    said = life.deploy("--parameter-overrides", "Docs=off")
     assert uploads(said) == []
     assert life.get("docs")[0] == 404
 
     said = life.deploy()
-    assert "No changes to deploy. Stack sam-life is up to date" in said
+    assert "No changes to deploy. Stack sam-life-dev is up to date" in said
     assert uploads(said) == []
     assert life.get("docs")[0] == 404
-    assert "The stack keeps a value until it gets another one." in life.readme()
 
     life.replace("app/items.py", '"Item 42"', '"Thing 42"')
     assert uploads(life.deploy()) == ["archive", "template"]
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Thing 42"}')
+    assert life.item() == "Thing 42"
 
-    (before,) = ministack.function("sam-life")["Layers"]
+    (before,) = ministack.function("sam-life-dev")["Layers"]
     life.need_tiny()
     assert uploads(life.deploy()) == ["archive", "archive", "template"]
-    (layer,) = ministack.function("sam-life")["Layers"]
+    (layer,) = ministack.function("sam-life-dev")["Layers"]
     assert layer["Arn"] != before["Arn"]
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Tiny 1"}')
+    assert life.item() == "Tiny 1"
     assert life.get("docs")[0] == 404
 
-    assert set(ministack.resources("sam-life")) == {"stack", "function", "layer", "log group", "role", "API"}
-    life.run("delete", "--no-prompts")
+    back = []
+    for name, docs in (("Thing 42", 404), ("Item 42", 404)):
+        back += re.findall(r"What differs: (.*)\.$", life.script("stage", "rollback"), re.MULTILINE)
+        assert (life.item(), life.get("docs")[0]) == (name, docs)
+    assert back == ["code, layer", "code"]
+    assert archives(ministack, "sam-life") != set()
+
+    kinds = {"stack", "function", "layer", "log group", "role", "API"}
+    assert set(ministack.resources("sam-life")) == kinds
+    life.script("stage", "delete", "--yes")
     assert ministack.resources("sam-life") == {}
+    assert archives(ministack, "sam-life") == set()
 
 
 def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> None:
-    """Created, nothing to change, a parameter, for once, the code, that alone, back, a dependency, and away."""
+    """Created, nothing to change, a parameter, for once, code, that alone, a dependency, back and again, and away."""
     life = service(Osls, "osls-life")
-    assert "Service deployed to stack osls-life-prod" in life.deploy()
+    assert "Service deployed to stack osls-life-dev" in life.deploy()
     info = run(life.folder, ministack, "npx", "sls", "info", "--verbose")
     assert f"ApiUrl: {life.url}\n" in info.stdout
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
     assert life.get("items/43")[0] == 404
     assert life.post("items", '{"name":"A lamp"}')[0] == 201
     assert life.get("docs")[0] == 200
+    assert "there is no record of a release of osls-life-dev before the one that is" in life.run("rollback", code=1)
 
-    (before,) = ministack.function("osls-life-prod")["Layers"]
+    (before,) = ministack.function("osls-life-dev")["Layers"]
 
     assert "No changes to deploy. Deployment skipped." in life.deploy()
 
@@ -192,24 +221,27 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
 
     life.replace("app/items.py", '"Item 42"', '"Thing 42"')
     life.deploy()
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Thing 42"}')
+    assert life.item() == "Thing 42"
     assert life.get("docs")[0] == 200
-    assert "Later deployments without the option take the default again" in life.readme()
-    assert ministack.function("osls-life-prod")["Layers"] == [before], "it has not changed"
+    assert ministack.function("osls-life-dev")["Layers"] == [before], "it has not changed"
 
     life.replace("app/items.py", '"Thing 42"', '"Other 42"')
     assert "Function code deployed" in life.run("deploy", "function", "-f", "api")
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Other 42"}')
-
-    timestamp = re.search(r"Timestamp: (\d+)", life.run("deploy", "list"))[1]
-    assert "rolled back" in life.run("rollback", "-t", timestamp)
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
+    assert life.item() == "Other 42"
 
     life.need_tiny()
     life.deploy()
-    (layer,) = ministack.function("osls-life-prod")["Layers"]
+    (layer,) = ministack.function("osls-life-dev")["Layers"]
     assert layer["Arn"] != before["Arn"]
-    assert life.get("items/42") == (200, '{"item_id":42,"name":"Tiny 1"}')
+    assert life.item() == "Tiny 1"
+
+    for name, docs in (("Thing 42", 200), ("Item 42", 404)):
+        assert "rolled back" in life.run("rollback")
+        assert (life.item(), life.get("docs")[0]) == (name, docs)
+    life.deploy()
+    assert life.item() == "Tiny 1", "it is deployed again, although osls has it in the bucket"
+    life.run("rollback")
+    assert life.item() == "Item 42", "not what was rolled back"
 
     kinds = {"stack", "function", "layer", "log group", "role", "API", "bucket"}
     assert set(ministack.resources("osls-life")) == kinds
@@ -225,7 +257,7 @@ def test_other_front_ends(api: str, kind: type[Service], service: Callable[..., 
     name = f"{kind.__name__.lower()}-{api.replace('_', '-')}"
     other = service(kind, name, api=api)
     other.deploy()
-    stage = "prod/" if api == "rest_api" else ""
+    stage = "dev/" if api == "rest_api" else ""
     assert other.url.partition("//")[2].partition("/")[2] == stage
     assert other.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
     assert f"GET /{stage}items/42 200" in other.logs()
@@ -233,8 +265,7 @@ def test_other_front_ends(api: str, kind: type[Service], service: Callable[..., 
     assert "/items/{item_id}" in json.loads(other.get("openapi.json")[1])["paths"]
     if api == "rest_api":
         gateway, rest_api = ministack.client("apigateway"), other.url.partition("//")[2].partition(".")[0]
-        # osls switches it on by a call after the deployment.
-        assert gateway.get_stage(restApiId=rest_api, stageName="prod")["tracingEnabled"] is True
+        assert gateway.get_stage(restApiId=rest_api, stageName="dev")["tracingEnabled"] is True
 
 
 @pytest.mark.deployment
@@ -259,7 +290,7 @@ def test_first_hour(deployer: str, bake: Bake, ministack: Ministack, tmp_path: P
         stdin=subprocess.DEVNULL,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    stack = f"{name}-prod" if deployer == "serverless" else name
+    stack = f"{name}-dev"
     url = ministack.outputs(stack)["ApiUrl"]
     assert url in result.stdout
     if deployer != "serverless":
@@ -272,30 +303,70 @@ def test_first_hour(deployer: str, bake: Bake, ministack: Ministack, tmp_path: P
 
 
 @pytest.mark.deployment
-def test_stages_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
-    """The command of the README deploys a stage beside the stack; deleting it leaves the stack and its archives."""
-    stages = service(Sam, "sam-stages")
-    stages.deploy()
+@pytest.mark.parametrize("deployer", ["sam", "serverless"])
+def test_commands(deployer: str, bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
+    """`make` deploys prod beside dev, rolls it back, shows its log, and deletes both, prod when it is not protected."""
+    name = f"made-{deployer}"
+    shutil.copytree(bake(deployer=deployer, project_slug=name, architecture=ARCHITECTURE), tmp_path / name)
+    project = Project(tmp_path / name, tmp_path / "home")
+    tools = links(with_node(tmp_path / "bin") / "sam", sam=BIN / "sam")
+    more = ministack.environment | {"SAM_CLI_POLL_DELAY": "0.1", "SLS_AWS_MONITORING_FREQUENCY": "100"}
+    project.environment = clean_environment(tmp_path / "home", tools, tools.parent, UV_PYTHON_DOWNLOADS="never", **more)
+    # An environment variable of that name is not meant for make.
+    project.environment["STAGE"] = "prod"
+    cloudformation, stack = ministack.client("cloudformation"), f"{name}-prod"
 
-    def archives() -> set[str]:
-        s3 = ministack.client("s3")
-        buckets = [each["Name"] for each in s3.list_buckets()["Buckets"]]
-        listed = [s3.list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
-        return {each["Key"] for objects in listed for each in objects if each["Key"].startswith("sam-stages")}
+    def protected() -> dict[str, bool]:
+        found = cloudformation.describe_stacks()["Stacks"]
+        return {each["StackName"]: each["EnableTerminationProtection"] for each in found if name in each["StackName"]}
 
-    before = archives()
-    command = re.search(r"`sam (deploy --stack-name sam-stages-dev\b[^`]*)`", stages.readme())[1].split()
-    stages.run(*command)
-    assert {key.partition("/")[0] for key in archives()} == {"sam-stages", "sam-stages-dev"}
-    stages.run("delete", "--no-prompts", "--stack-name", "sam-stages-dev")
-    assert "stack" not in ministack.resources("sam-stages-dev")
-    assert archives() == before
-    assert stages.get("items/42")[0] == 200
-    stages.run("delete", "--no-prompts")
-    assert archives() == set()
+    project.make("deploy")
+    project.make("deploy", "STAGE=prod")
+    assert protected() == {f"{name}-dev": False, stack: True}
+    assert "DocsUrl" in ministack.outputs(f"{name}-dev")
+    before = ministack.function(stack)["CodeSha256"]
+    project.change("app/items.py", '"Item 42"', '"Thing 42"')
+    project.make("deploy", "STAGE=prod")
+    assert ministack.function(stack)["CodeSha256"] != before
+    project.make("rollback", "STAGE=prod")
+    assert ministack.function(stack)["CodeSha256"] == before
+    assert "DocsUrl" not in ministack.outputs(stack)
+
+    logs, group = ministack.client("logs"), ministack.outputs(stack)["ApiLogGroupName"]
+    logs.create_log_stream(logGroupName=group, logStreamName="written")
+    message = '{"requestId": "a-1", "level": "INFO", "message": "sold"}'
+    event = {"timestamp": int(time.time() * 1000), "message": message}
+    logs.put_log_events(logGroupName=group, logStreamName="written", logEvents=[event])
+    assert project.make("logs", "STAGE=prod", "REQUEST=a-1", "SINCE=1h").count("INFO a-1 sold\n") == 1
+
+    def delete(which: str, typed: str) -> tuple[int, str]:
+        terminal = Terminal([shutil.which("make"), "delete", f"STAGE={which}"], project.folder, project.environment)
+        terminal.type(f"{typed}\n", after=f"Type {name}-{which} to delete")
+        return terminal.end(), terminal.shown
+
+    everything = archives(ministack, name if deployer == "sam" else f"serverless/{name}")
+    assert delete("dev", "yes")[0] != 0
+    refused = project.make("delete", "STAGE=prod", code=2) if deployer == "sam" else delete("prod", stack)[1]
+    assert f"update-termination-protection --no-enable-termination-protection --stack-name {stack}" in refused
+    assert archives(ministack, name if deployer == "sam" else f"serverless/{name}") == everything
+    assert set(protected()) == {f"{name}-dev", stack}
+    assert delete("dev", f"{name}-dev")[0] == 0
+    cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
+    assert delete("prod", stack)[0] == 0
+    assert set(ministack.resources(name)) == {"log group"}
+    assert ministack.resources(f"{name}-dev") == {}
+    assert archives(ministack, name) | archives(ministack, f"serverless/{name}") == set()
 
 
 def uploads(said: str) -> list[str]:
     """Return what SAM says that it uploads, in its order of names."""
     names = set(re.findall(r"Uploading to (\S+)", said))
     return sorted("template" if name.endswith(".template") else "archive" for name in names)
+
+
+def archives(ministack: Ministack, name: str) -> set[str]:
+    """Return the keys of the objects in all buckets that start with a name."""
+    s3 = ministack.client("s3")
+    buckets = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    listed = [s3.list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
+    return {each["Key"] for objects in listed for each in objects if each["Key"].startswith(name)}

@@ -221,7 +221,9 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     # The infrastructure: a setting, an origin, another function, and a permission, in the wrong place first.
     template = "template.yaml"
     project.change(template, "          DOCS: !Ref Docs\n", "          DOCS: !Ref Docs\n          CURRENCY: DKK\n")
-    project.change(template, '    Default: ""\n', f"    Default: {ORIGIN}\n")
+    project.change(
+        template, 'AllowedOrigins: {Type: String, Default: ""', f'AllowedOrigins: {{Type: String, Default: "{ORIGIN}"'
+    )
     project.change(
         template,
         "      Handler: main.handler\n",
@@ -237,7 +239,7 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     project.write(template, text.replace("  DependenciesLayer:\n", f"{function}  DependenciesLayer:\n", 1))
     resources = translate(project.folder / template, "us-east-1")["Resources"]
     statements = resources["ApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    assert [statement["Action"] for statement in statements][2] == "ssm:GetParameter"
+    assert "ssm:GetParameter" in [statement.get("Action") for statement in statements]
 
     # All that is done before each commit.
     for target in ("format", "lint", "test", "zip"):

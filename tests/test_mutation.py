@@ -20,17 +20,18 @@ from tests.machine import CACHE, UV, interpreter
 LOCK = ROOT / "requirements" / "mutation.txt"
 # The most that may survive in a function, and why: most of what is left changes nothing that can be seen.
 IN_PROJECT = {
-    "http_events.read_encoded_path": (1, "a domain that is missing is no Function URL's either way"),
+    "http_events.read_encoded_path": (2, "a domain that is missing is no Function URL's; a shortcut for plain paths"),
     "http_events.read_scope": (4, "defaults of headers that are not there, and a scheme that is set again"),
     "http_events.split_base_path": (7, "defaults of fields that are not there; a text that is split in two either way"),
     "http_events.split_port": (2, "letters X around what is no address"),
     "http_responses.error_response": (1, "the case of a header's name"),
-    "http_responses.write_response": (4, "the case of an encoding's name, and when a length is counted"),
+    "http_responses.write_response": (6, "an encoding's name, when a length is counted, what separates headers"),
     "lambda_handler.LambdaHandler.__call__": (4, "the method of a request that could not be read"),
     "lambda_handler.LambdaHandler.start": (
         4,
         "Mangum's name of a mode that is overridden here; what only keeps a lifespan alive",
     ),
+    "metrics.emit": (3, "the time is now either way, and None is as false as False"),
     "middleware.RequestId.__call__": (2, "the default of a state that is there"),
     "middleware.UnhandledErrors.__call__": (2, "None is as false as False; a response does not receive"),
     "request_cycle.RequestCycle.__call__": (4, "the name of Windows, and the shortest time of a timer"),

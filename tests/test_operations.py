@@ -23,7 +23,11 @@ def test_stages(api: str, table: Table) -> None:
     """What dev and prod differ in: the documentation, how long logs are kept, and if they outlive the stack."""
     kept = "" if api == "function_url" else "access"
     groups = {stage: one(table, "logs", api, stage) for stage in STAGES}
-    for stage, prefix, days, policy in (("dev", "", 7, None), ("prod", "Kept", 365, "Retain"), ("all", "", 7, None)):
+    for stage, prefix, days, policy in (
+        ("dev", "", 7, "Delete"),
+        ("prod", "Kept", 365, "Retain"),
+        ("all", "", 7, "Delete"),
+    ):
         names = [f"{prefix}ApiLogGroup", *([f"{prefix}AccessLogGroup"] if kept else [])]
         assert sorted(set(groups[stage]) - {"ApiGatewayAccount"}) == sorted(names)
         for group in (groups[stage][name] for name in names):

@@ -60,6 +60,7 @@ OLDER_CORE, NEWER_CORE = f"No module named {CORE}", f"from {CORE} (unknown locat
 HANDLER, TIMEOUT = "Unable to import module 'lambda_function'", "Task timed out after"
 SLOW, RAISED = '{"detail":"Gateway Timeout","request_id":…}', '{"detail":"Internal Server Error","request_id":…}'
 LARGE, UPLOAD, CORS = "The response is larger than Lambda can send", "413", "blocked by CORS policy"
+TOO_LARGE = '{"detail":"Content Too Large"}'
 ENDED, UNHANDLED, UNKNOWN = "Ended before the timeout of the function", "Unhandled error in", '{"detail":"Not Found"}'
 
 
@@ -103,6 +104,7 @@ def printed(bake: Bake, folder: Path) -> dict[str, list[str]]:
         texts[RAISED] = [answer("/raise")]
         texts[LARGE] = [answer("/large")]
         texts[UPLOAD] = [answer("/upload", "POST", send={"content-type": "application/json"}, body='{"a": "bcdef"}')]
+        texts[TOO_LARGE] = texts[UPLOAD]
         texts[SLOW] = [answer("/wait")]
         with pytest.raises(json.JSONDecodeError) as error:
             answer("/block")

@@ -5,6 +5,7 @@ The events are those of API Gateway HTTP APIs and REST APIs, Lambda Function URL
 
 import re
 from base64 import b64decode
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from http_responses import LOAD_BALANCER, LOAD_BALANCER_MULTI_VALUE, PAYLOAD_1, 
 HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d*)?", re.ASCII)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UNQUOTED = "/!$&'()*+,;=:@"  # what a path may have besides letters, digits and -._~
+PLAIN_PATH = re.compile(rf"[\w.~{UNQUOTED}-]*", re.ASCII)  # quoting would not change it
 
 Event = dict[str, Any]
 
@@ -61,8 +63,8 @@ def read_scope(event: Event, context: Any) -> Scope:
     headers = read_headers(event)
     last = dict(headers)
     scheme, host = last.get("x-forwarded-proto", "").lower(), last.get("host", "")
-    root_path, path = split_base_path(event)
     encoded = read_encoded_path(event)
+    root_path, path = split_base_path(event, encoded)
     if settings.PUBLIC_URL.netloc:
         scheme, host = settings.PUBLIC_URL.scheme, settings.PUBLIC_URL.netloc
         headers = [("host", host), *(header for header in headers if header[0] != "host")]
@@ -75,8 +77,7 @@ def read_scope(event: Event, context: Any) -> Scope:
     else:
         address = (request.get("http") or request.get("identity") or {}).get("sourceIp") or ""
     client = split_port(address.strip(), 0)
-    _, port = split_port(f":{last.get('x-forwarded-port', '').partition(',')[0].strip()}", DEFAULT_PORTS[scheme])
-    server, port = split_port(host if is_host(host) else "", port)
+    server, port = read_server(scheme, host, last.get("x-forwarded-port", ""))
     server = request.get("domainName") or server
     return {
         "type": "http",
@@ -86,9 +87,9 @@ def read_scope(event: Event, context: Any) -> Scope:
         "scheme": scheme,
         "root_path": root_path,
         "path": path,
-        "raw_path": (quote(encoded, f"%{UNQUOTED}") if unquote(encoded) == path else quote(path, UNQUOTED)).encode(),
+        "raw_path": quote_path(path, encoded).encode(),
         "query_string": read_query(event).encode(errors="replace"),
-        "headers": [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers],
+        "headers": encode_headers(headers),
         "server": (server, port) if server else None,
         "client": client if client[0] else None,
         "aws.event": event,
@@ -109,18 +110,28 @@ def read_body(event: Event) -> bytes | None:
 
 def read_headers(event: Event) -> list[tuple[str, str]]:
     """Return the headers of a request, with names in lower case and all cookies in one header."""
-    headers = [
-        (name.lower(), value)
-        # Both may be null in the test events of the console.
-        for name, values in (event.get("multiValueHeaders") or event.get("headers") or {}).items()
-        for value in (values if isinstance(values, list) else [values])
-        if value is not None
-    ]
+    if many := event.get("multiValueHeaders"):
+        headers = [
+            (name.lower(), value)
+            for name, values in many.items()
+            for value in (values if isinstance(values, list) else [values])
+            if value is not None
+        ]
+    else:  # both may be null in the test events of the console
+        headers = [(name.lower(), value) for name, value in (event.get("headers") or {}).items() if value is not None]
     # HTTP/2 has a header for each cookie; payload format 2.0 has a list beside the headers.
     cookies = event.get("cookies") or [value for name, value in headers if name == "cookie"]
     if not cookies:
         return headers
     return [header for header in headers if header[0] != "cookie"] + [("cookie", "; ".join(cookies))]
+
+
+def encode_headers(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return headers as ASGI has them; half a surrogate, which JSON may have and UTF-8 may not, becomes a ?."""
+    try:
+        return [(name.encode(), value.encode()) for name, value in headers]
+    except UnicodeEncodeError:
+        return [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers]
 
 
 def read_query(event: Event) -> str:
@@ -144,17 +155,25 @@ def read_encoded_path(event: Event) -> str:
         return context.get("path") or event["path"] or "/"
     if ".lambda-url." in (context.get("domainName") or ""):
         return event["rawPath"] or "/"
-    return quote(context["http"]["path"] or "/", UNQUOTED)
+    path = context["http"]["path"] or "/"
+    return path if PLAIN_PATH.fullmatch(path) else quote(path, UNQUOTED)
 
 
-def split_base_path(event: Event) -> tuple[str, str]:
+def quote_path(path: str, encoded: str) -> str:
+    """Return a path encoded as the client has encoded it, where that is known."""
+    if path == encoded and PLAIN_PATH.fullmatch(path):
+        return path
+    return quote(encoded, f"%{UNQUOTED}") if unquote(encoded) == path else quote(path, UNQUOTED)
+
+
+def split_base_path(event: Event, encoded: str) -> tuple[str, str]:
     """Return the base path and the whole path of a request, both decoded: ASGI's `root_path` and `path`.
 
     The base path is a stage or that of a custom domain. An application leaves `root_path` out when it looks for a
     route, and puts it into redirects, links and the address of the OpenAPI schema. It is another one for each address
     of the service, so no setting could hold it.
     """
-    context, path = event["requestContext"], unquote(read_encoded_path(event))
+    context, path = event["requestContext"], unquote(encoded)
     proxy = (event.get("pathParameters") or {}).get("proxy") or ""
     if "elb" in context or ".lambda-url." in (context.get("domainName") or ""):
         return "", path
@@ -168,11 +187,19 @@ def split_base_path(event: Event) -> tuple[str, str]:
         matched = [proxy] if (event.get("routeKey") or "").rpartition(" ")[2] in ("/", "/{proxy+}") else []
     else:
         matched = [proxy, unquote(proxy)] if event.get("resource") in ("/", "/{proxy+}") else [unquote(event["path"])]
-    for route_path in (f"/{own.strip('/')}" for own in matched):  # a slash at its end may be missing
+    for own in matched:
+        route_path = f"/{own.strip('/')}"  # a slash at its end may be missing
         base_path = path.rstrip("/").removesuffix(route_path.rstrip("/"))
         if f"{base_path}{route_path}".rstrip("/") == path.rstrip("/"):
             return base_path, path if path != base_path else f"{base_path}/"
     return "", path
+
+
+@lru_cache(maxsize=64)  # requests come to a few addresses
+def read_server(scheme: str, host: str, forwarded_port: str) -> tuple[str, int]:
+    """Return the host and the port that the headers name; no host if the header has none."""
+    _, port = split_port(f":{forwarded_port.partition(',')[0].strip()}", DEFAULT_PORTS[scheme])
+    return split_port(host if is_host(host) else "", port)
 
 
 def split_port(address: str, default: int) -> tuple[str, int]:
@@ -185,8 +212,10 @@ def split_port(address: str, default: int) -> tuple[str, int]:
 
 def is_host(host: str) -> bool:
     """Return True if the value of a Host header is a host, with a port or without; clients may send anything."""
+    if not HOST.fullmatch(host):
+        return False
     try:
-        return bool(HOST.fullmatch(host)) and bool(urlsplit(f"//{host}").hostname)  # which looks into an IPv6 address
+        return not host.startswith("[") or bool(urlsplit(f"//{host}").hostname)  # which looks into an IPv6 address
     except ValueError:
         return False
 

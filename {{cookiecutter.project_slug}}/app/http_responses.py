@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -27,9 +28,19 @@ logger = logging.getLogger(__name__)
 
 Adapter = ALB | APIGateway | HTTPGateway
 
+
+class Payload2(HTTPGateway):
+    """Mangum's adapter, which makes the scope anew for each response, to read the event from it."""
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Return the scope of the event below, made once."""
+        return super().scope
+
+
 # Mangum's adapters read from an event in which form the front end takes responses. These events have that alone.
 CONTEXT: Any = None
-PAYLOAD_2 = HTTPGateway(
+PAYLOAD_2 = Payload2(
     {"version": "2.0", "requestContext": {"http": {"method": "GET", "path": "/", "sourceIp": ""}}}, CONTEXT, CONFIG
 )
 PAYLOAD_1 = APIGateway({}, CONTEXT, CONFIG)
@@ -43,18 +54,20 @@ def write_response(response: Response, adapter: Adapter, scope: Scope) -> dict[s
     A response with status 500 replaces one that HTTP forbids, or that is larger than Lambda or the front end takes.
     """
     status, headers = response["status"], list(response["headers"])
-    forbidden = [header for header in headers if FORBIDDEN_IN_HEADERS.search(b"".join(header))]
-    if forbidden:
+    joined = b"".join(map(b"".join, headers))
+    if FORBIDDEN_IN_HEADERS.search(joined):
+        forbidden = [header for header in headers if FORBIDDEN_IN_HEADERS.search(b"".join(header))]
         logger.error("HTTP forbids line breaks and null in a header; the client got status 500: %r", forbidden)
         return write_response(error_response(500, scope["aws.context"], headers), adapter, scope)
     if status in (204, 304):
         headers = [header for header in headers if header[0].lower() != b"content-type"]
     # The front ends would deliver the body of a response to HEAD.
     body = b"" if scope["method"] == "HEAD" else response["body"]
-    # ASGI has Latin-1, and Mangum reads UTF-8.
-    encoded = [[name, value.decode("latin-1").encode()] for name, value in headers]
+    encoded = headers
+    if not joined.isascii():  # ASGI has Latin-1, and Mangum reads UTF-8
+        encoded = [[name, value.decode("latin-1").encode()] for name, value in headers]
     output = adapter({"status": status, "headers": encoded, "body": body})
-    if all(name.lower() != b"content-type" for name, _ in headers):
+    if b"content-type" not in [name.lower() for name, _ in headers]:
         (output.get("headers") or {}).pop("content-type", None)  # Mangum has added one for payload format 2.0
     limit = LOAD_BALANCER_LIMIT if isinstance(adapter, ALB) else RESPONSE_LIMIT
     # A character may take six bytes in JSON, so most responses need no counting.

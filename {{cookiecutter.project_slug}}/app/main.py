@@ -29,7 +29,7 @@ import settings
 import webhooks
 {% endif %}
 {% if cookiecutter.__table or cookiecutter.secret %}
-from aws import UnavailableError
+from clients import UnavailableError
 {% endif %}
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
@@ -42,6 +42,7 @@ app = FastAPI(
     description={{ cookiecutter.description | python_quoted }},
     version="0.1.0",
     openapi_url="/openapi.json" if settings.DOCS else None,
+    max_body_size=settings.MAX_BODY_SIZE,
 )
 app.include_router(items.router)
 {% if cookiecutter.__worker %}

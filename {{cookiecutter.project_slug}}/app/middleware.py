@@ -4,19 +4,24 @@ It is pure ASGI, since a middleware made with `@app.middleware("http")` doubles 
 """
 
 from asyncio import CancelledError
+from contextvars import ContextVar
 from http import HTTPStatus
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import settings
 
 REQUEST_ID = "x-request-id"
+current_request_id = ContextVar("current_request_id", default="")
 ERRORS = (Exception, CancelledError, SystemExit, BaseExceptionGroup)
+# Starlette's answer to a body that is too large, if the endpoint has not read it, and FastAPI's, if it has.
+TOO_LARGE = PlainTextResponse("Content Too Large", 413)
+TOO_LARGE_JSON = JSONResponse({"detail": "Content Too Large"}, 413)
 
 
 def add_middleware(app: Starlette) -> None:
@@ -62,6 +67,7 @@ class RequestId:
             return
         request_id = getattr(scope.get("aws.context"), "aws_request_id", None) or uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        current_request_id.set(request_id)
         name = REQUEST_ID.encode()
 
         async def send_with_id(message: Message) -> None:
@@ -79,18 +85,26 @@ class RequestId:
 
 
 class UnhandledErrors:
-    """Answer for what Starlette leaves unanswered, such as CancelledError and SystemExit; the server logs it."""
+    """Answer for what Starlette leaves unanswered, such as CancelledError and SystemExit; the server logs it.
+
+    Starlette answers a body that is too large in plain text; that becomes JSON, like all other errors.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        response_started = False
+        response_started = too_large = False
 
         async def note_start(message: Message) -> None:
-            nonlocal response_started
+            nonlocal response_started, too_large
             response_started = True
+            if message.get("status") == 413 and message.get("headers") == TOO_LARGE.raw_headers:
+                too_large = True
+                message["headers"] = TOO_LARGE_JSON.raw_headers
+            elif too_large:
+                message["body"] = TOO_LARGE_JSON.body
             await send(message)
 
         try:

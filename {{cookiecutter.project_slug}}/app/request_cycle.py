@@ -35,7 +35,6 @@ class RequestCycle(HTTPCycle):
             scope["headers"].append((b"content-length", b"%d" % len(body)))
         super().__init__(scope, body or b"")
         self.body_is_readable = body is not None
-        self.loop = asyncio.get_event_loop()
         self.task: asyncio.Task[Any] | None = None  # while the application runs
 
     def __call__(self, app: ASGI) -> Response:
@@ -49,25 +48,32 @@ class RequestCycle(HTTPCycle):
             or signal.getitimer(signal.ITIMER_REAL)[0]
         ):
             return super().__call__(app)
-        previous = signal.signal(signal.SIGALRM, self.end)
+        # It stays from one request to the next, unless the application has a handler of its own.
+        previous = signal.getsignal(signal.SIGALRM)
+        if previous is not end_current:
+            signal.signal(signal.SIGALRM, end_current)
+        timed.append(self)
         signal.setitimer(signal.ITIMER_REAL, max(remaining() / 1000 - SECONDS_TO_ANSWER, 0.001))
         try:
             return super().__call__(app)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
+            timed.remove(self)
+            if previous is not end_current and callable(previous):
+                signal.signal(signal.SIGALRM, previous)
 
-    def end(self, _: int, frame: FrameType | None) -> None:
+    def end(self, frame: FrameType | None) -> None:
         """End the application where it is, in a call that blocks or waiting, and keep where that is for the log."""
         if self.task is None:
             return
-        blocking = asyncio.current_task(self.loop)
+        loop = self.task.get_loop()
+        blocking = asyncio.current_task(loop)
         stacks = ["".join(traceback.format_stack(frame))] if blocking else []
-        stacks += [waiting_stack(task) for task in asyncio.all_tasks(self.loop) - {blocking}]
+        stacks += [waiting_stack(task) for task in asyncio.all_tasks(loop) - {blocking}]
         self.scope["aws.timed_out"] = "\n".join(filter(None, stacks))
         if blocking:
             raise asyncio.CancelledError
-        self.loop.call_soon_threadsafe(self.task.cancel)
+        loop.call_soon_threadsafe(self.task.cancel)
 
     async def run(self, app: ASGI) -> None:
         """Run the application; an error replaces a response that is not whole."""
@@ -98,6 +104,15 @@ class RequestCycle(HTTPCycle):
         if not self.body_is_readable:
             raise HTTPException(400, "The body is not base64, although the event says so")
         return await super().receive()
+
+
+timed: list[RequestCycle] = []  # the one whose time is measured
+
+
+def end_current(_: int, frame: FrameType | None) -> None:
+    """End the request whose time is over."""
+    for cycle in timed:
+        cycle.end(frame)
 
 
 def waiting_stack(task: asyncio.Task[Any]) -> str:

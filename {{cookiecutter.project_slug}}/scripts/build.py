@@ -50,11 +50,13 @@ GLIBC = 26 if PYTHON == "3.11" else 34
 UPLOAD_LIMIT = 50 * MIB  # larger archives have to go through S3
 
 DEV_LOCK = PROJECT / "requirements-dev.txt"
+CHECK_LOCK = PROJECT / "requirements-check.txt"
 DIST = PROJECT / "dist"
 {% if cookiecutter.__sam %}
 SAM_BUILD = PROJECT / ".aws-sam" / "build"
 {% endif %}
 VENV = PROJECT / ".venv"
+CHECK_VENV = PROJECT / ".venv-check"  # for check.py
 
 
 def main(arguments: list[str]) -> int:
@@ -227,25 +229,27 @@ def write_zip(archive: Path, files: Iterator[tuple[str, Path]], scratch: Path, p
 
 
 def write_locks(upgrade: bool) -> None:
-    """Pin the dependencies of pyproject.toml: app/requirements.txt for the layer, requirements-dev.txt for .venv.
+    """Pin the dependencies of pyproject.toml, for the layer, for .venv and for .venv-check.
 
-    Both are universal: valid for the runtime's Python and every newer one, and for every platform.
+    The locks are universal: valid for the runtime's Python and every newer one, and for every platform.
     """
-    command = ["pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", PYTHON]
+    command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON]
     command += ["--python", sys.executable, "--generate-hashes", "--no-annotate", *(["--upgrade"] if upgrade else [])]
     command += ["--custom-compile-command", "python scripts/build.py lock", "--output-file"]
     with scratch_folder() as scratch:
-        fresh = {lock: scratch / lock.name for lock in (LOCK, DEV_LOCK)}
+        fresh = {lock: scratch / lock.name for lock in (LOCK, DEV_LOCK, CHECK_LOCK)}
         for lock in filter(Path.is_file, fresh):  # what they pin stays pinned
             shutil.copyfile(lock, fresh[lock])
         layer, dev, task = str(fresh[LOCK]), str(fresh[DEV_LOCK]), "lock the dependencies in pyproject.toml"
-        uv(*command, layer, "--only-binary", ":all:", task=task)
+        uv(*command, layer, "pyproject.toml", "--only-binary", ":all:", task=task)
         check_hashes(fresh[LOCK])
-        uv(*command, dev, "--group", "dev", "--constraint", layer, task=task)
+        uv(*command, dev, "pyproject.toml", "--group", "dev", "--constraint", layer, task=task)
         check_hashes(fresh[DEV_LOCK])
+        uv(*command, fresh[CHECK_LOCK], "--group", "check", task=task)
+        check_hashes(fresh[CHECK_LOCK])
         for lock, path in fresh.items():
             path.replace(lock)
-    print(f"Wrote {LOCK.relative_to(PROJECT).as_posix()} and {DEV_LOCK.name}.")
+    print(f"Wrote {LOCK.relative_to(PROJECT).as_posix()}, {DEV_LOCK.name} and {CHECK_LOCK.name}.")
 
 
 def check_hashes(lock: Path) -> None:
@@ -262,12 +266,25 @@ def pins_of(lock: Path) -> list[str]:
 
 def make_venv() -> None:
     """Make .venv with the runtime's Python, and install requirements-dev.txt into it."""
-    if version_of(venv_python(VENV)) != PYTHON:
-        print(f"Making .venv with Python {PYTHON} ...")
-        python = find_python(PYTHON, VENV) or PYTHON  # which uv downloads, where it may
-        uv("venv", "--quiet", "--clear", "--python", python, VENV, task=f"make .venv with Python {PYTHON}")
+    create_venv(VENV)
     sync = ("pip", "sync", "--python", venv_python(VENV), "--require-hashes", DEV_LOCK, "pyproject.toml")
     uv(*sync, "--group", "dev", task="install requirements-dev.txt")
+
+
+def make_check_venv() -> None:
+    """Make .venv-check with the runtime's Python, and install requirements-check.txt into it."""
+    create_venv(CHECK_VENV)
+    sync = ("pip", "sync", "--quiet", "--python", venv_python(CHECK_VENV), "--require-hashes")
+    uv(*sync, CHECK_LOCK, "--group", "check", task="install requirements-check.txt")
+
+
+def create_venv(venv: Path) -> None:
+    """Make a virtual environment with the runtime's Python, unless it is there."""
+    if version_of(venv_python(venv)) != PYTHON:
+        name = venv.relative_to(PROJECT).as_posix()
+        print(f"Making {name} with Python {PYTHON} ...")
+        python = find_python(PYTHON, venv) or PYTHON  # which uv downloads, where it may
+        uv("venv", "--quiet", "--clear", "--python", python, venv, task=f"make {name} with Python {PYTHON}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True
 # As on Lambda, app/ is the working folder.
 with contextlib.chdir(PROJECT / "app"):
     {% if cookiecutter.__table or cookiecutter.secret %}
-    import aws
+    import clients
     {% endif %}
     import main
     {% if cookiecutter.__table or cookiecutter.secret %}
@@ -58,7 +58,7 @@ def aws_in_memory() -> Iterator[None]:
         {% endif %}
         {% if cookiecutter.secret %}
         patched.setattr(settings, "SECRET_ARN", "secret")
-        aws.client("secretsmanager").create_secret(Name="secret", SecretString="first")
+        clients.client("secretsmanager").create_secret(Name="secret", SecretString="first")
         {% endif %}
         yield
 
@@ -68,7 +68,7 @@ def aws_in_memory() -> Iterator[None]:
 def create_table() -> None:
     """Create a table with the key of the one that is deployed."""
     key = {"kind": "HASH", "id": "RANGE"}
-    aws.client("dynamodb").create_table(
+    clients.client("dynamodb").create_table(
         TableName="table",
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in key.items()],
@@ -79,7 +79,7 @@ def create_table() -> None:
 @pytest.fixture
 def empty_table() -> None:
     """Give a test an empty table."""
-    aws.client("dynamodb").delete_table(TableName="table")
+    clients.client("dynamodb").delete_table(TableName="table")
     create_table()
 
 

@@ -9,11 +9,27 @@ from starlette.requests import Request
 import http_responses
 import settings
 from conftest import http_event
-from http_events import NotHttpError, choose_adapter, read_body, read_headers, read_scope, split_base_path, split_port
+from http_events import (
+    NotHttpError,
+    choose_adapter,
+    read_body,
+    read_encoded_path,
+    read_headers,
+    read_scope,
+    read_server,
+    split_base_path,
+    split_port,
+)
 
 API = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 CLIENTS = "10.0.0.1, 10.0.0.2, 203.0.113.7:5000"  # the last one is what a load balancer saw
 URL = "a1b2c3d4e5.lambda-url.us-east-1.on.aws"
+
+
+@pytest.fixture(autouse=True)
+def no_address_from_before() -> None:
+    """Let each test read the address of its own event."""
+    read_server.cache_clear()
 
 
 def payload_2(path: str, domain: str, **context: str) -> dict[str, Any]:
@@ -48,6 +64,7 @@ def payload_1(path: str, resource: str, proxy: str, **context: Any) -> dict[str,
         (payload_2("/None/items/1", URL), "", "/None/items/1"),
         # A Function URL has decoded one of its two paths.
         (payload_2("/items/a%252Fb", URL), "", "/items/a%2Fb"),
+        (payload_2("/items/50%41", API, stage="$default"), "", "/items/50%41"),  # an HTTP API has decoded it
         (payload_2("", URL), "", "/"),
         (payload_2("", API), "", "/"),
         (payload_2("/dev", "api.example.com", stage="dev"), "", "/"),
@@ -68,7 +85,7 @@ def payload_1(path: str, resource: str, proxy: str, **context: Any) -> dict[str,
 )
 def test_base_path(event: dict[str, Any], base_path: str, path: str) -> None:
     """A named stage is the base path, and a client cannot make up another."""
-    assert split_base_path(event) == (base_path, path)
+    assert split_base_path(event, read_encoded_path(event)) == (base_path, path)
 
 
 @pytest.mark.parametrize(
@@ -392,6 +409,16 @@ def test_public_url_of_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PUBLIC_URL", urlsplit("https://www.example.com"))
     scope = read_scope(payload_1("/prod/a%20b;$", "/{proxy+}", "a%20b;$") | {"httpMethod": "GET"}, None)
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("", "/a b;$", b"/a%20b;$")
+
+
+@pytest.mark.parametrize(
+    ("sent", "path", "raw_path"),
+    [("/%41", "/A", b"/%41"), ("/é", "/é", b"/%C3%A9"), ("/a%20b", "/a b", b"/a%20b"), ("/a;b", "/a;b", b"/a;b")],
+)
+def test_raw_path(sent: str, path: str, raw_path: bytes) -> None:
+    """It is what the client has sent, encoded as far as it has to be."""
+    scope = read_scope(load_balancer(path=sent), None)
+    assert (scope["path"], scope["raw_path"]) == (path, raw_path)
 
 
 def test_half_a_character() -> None:

@@ -118,6 +118,17 @@ def test_body_that_is_too_large(app: FastAPI) -> None:
     assert response.headers["x-request-id"]
 
 
+def test_own_answer_to_a_body_that_is_too_large(app: FastAPI) -> None:
+    """It is left as it is."""
+
+    @app.get("/own")
+    async def own() -> PlainTextResponse:
+        return PlainTextResponse("Ten bytes, not more", 413)
+
+    response = TestClient(app).get("/own")
+    assert (response.status_code, response.text) == (413, "Ten bytes, not more")
+
+
 def test_debug(app: FastAPI) -> None:
     """Starlette's page with the traceback answers, where that is asked for."""
     app.debug = True

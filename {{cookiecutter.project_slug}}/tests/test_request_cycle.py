@@ -22,6 +22,7 @@ from conftest import http_event
 from invoke import Context
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
+from request_cycle import end_current
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,6 +160,7 @@ def test_timeout(wait: str, task: bool, caplog: pytest.LogCaptureFixture) -> Non
     assert re.match(rf"Ended before the timeout of the function: GET (/prod)?/{wait}, at\n  File ", message)
     assert (message.count("in run_until_complete\n") == 1) == (wait == "blocking"), "what blocks, and nothing else"
     assert ("lambda_handler.py" in message) == (wait == "blocking"), "the lifespan waits too, for the end"
+    assert "end_current" not in message, "what ends it is not where it was"
     assert {"thread": "in run_sync", "stream": "in stream_response"}.get(wait, f"in {wait}") in caplog.text
     assert handler(http_event("/nowhere"), Context())["statusCode"] == 404
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0, "the timer of one request must not end another"
@@ -172,7 +174,9 @@ def test_no_time_left() -> None:
         assert scope["type"] == "http"
         await asyncio.sleep(1)
 
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
+    assert signal.getsignal(signal.SIGALRM) is end_current, "the next request finds it there"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")

@@ -1,0 +1,118 @@
+"""`make check` of a rendered project: it finds nothing in one as it is, and each kind of error in one that has it."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.check import check, prepare
+from tests.conftest import CONTEXT, Bake
+
+# Each deployer and each front end once; `make test-all` has the other pairs.
+FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
+REST = [pair for pair in product(CONTEXT["deployer"], CONTEXT["api"]) if pair not in FEW]
+
+
+@pytest.mark.parametrize(("deployer", "api"), [*FEW, *(pytest.param(*pair, marks=pytest.mark.long) for pair in REST)])
+def test_nothing_is_found(deployer: str, api: str, bake: Bake, tmp_path: Path) -> None:
+    """Offline and without credentials, in each stage, of each front end and deployer."""
+    project = prepare(bake(deployer=deployer, api=api), tmp_path / "project")
+    code, lines = check(project)
+    skipped = ["`sam validate` was skipped: the AWS SAM CLI is not installed."] if deployer == "sam" else []
+    assert (code, lines) == (0, [*skipped, "make check: nothing found"])
+
+
+# What of the infrastructure is replaced, by what mistake, and what `make check` says of it: resource and rule.
+MISTAKES = {
+    "a log group without retention": (r" RetentionInDays: !Ref LogRetentionInDays,\n", "\n", "ApiLogGroup: log_groups"),
+    "a partition that is written out": (r"\$\{AWS::Partition\}:logs:", "aws-cn:logs:", "{role}: partition"),
+    "a wildcard action": (r"\[logs:CreateLogStream, logs:PutLogEvents\]", "logs:*", "{role}: statements"),
+    "an action on everything": (r"\[xray:", "[sqs:SendMessage, xray:", "{role}: statements"),
+    "an alarm without a period": (r" Period: 60,", "", "ConcurrencyAlarm: E3003"),
+    "another one": (
+        r"^( +)Metrics:\n +- \{Id: throttles.*\n.*",
+        r"\1Namespace: AWS/Lambda\n\1MetricName: Throttles\n\1Statistic: Sum",
+        "ThrottleAlarm: alarms",
+    ),
+    "a timeout over the gateway's": (r"MaxValue: 2[89],", "MaxValue: 60,", "Timeout: timeouts"),
+    "a circular reference": (r"^( +)PUBLIC_URL: .*", r"\g<0>\n\1BASE_URL: {url}", "{function}: E3004"),
+}
+# Under osls only that of a Function URL is circular: it writes the routes of an API as resources of their own.
+URLS = {"http_api": "!Sub https://${HttpApi}.example.com", "rest_api": "!Sub https://${RestApi}.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("deployer", "api"), [*FEW, pytest.param("serverless", "function_url", marks=pytest.mark.long)]
+)
+def test_mistakes_are_found(deployer: str, api: str, bake: Bake, tmp_path: Path) -> None:
+    """Each of a project that has several, with what to do; and nothing else."""
+    project = prepare(bake(deployer=deployer, api=api), tmp_path / "project")
+    file = "serverless.yml" if deployer == "serverless" else "template.yaml"
+    function, role = (
+        ("ApiLambdaFunction", "IamRoleLambdaExecution") if file == "serverless.yml" else ("ApiFunction", "ApiRole")
+    )
+    names = {"role": role, "function": function, "url": URLS.get(api, f"!GetAtt {function}Url.FunctionUrl")}
+    text, expected = (project / file).read_text(encoding="utf-8"), set()
+    for mistake, (right, wrong, finding) in MISTAKES.items():
+        if mistake == "a circular reference" and (deployer, api) == ("serverless", "rest_api"):
+            continue
+        if mistake == "a timeout over the gateway's" and api == "function_url":
+            continue
+        text, count = re.subn(right, wrong.replace("{url}", names["url"]), text, flags=re.MULTILINE)
+        assert count, mistake
+        expected.add(f"{file}: {finding.format(**names)}")
+    (project / file).write_text(text, encoding="utf-8")
+    code, lines = check(project)
+    found = {re.sub(r"^(\S+: \S+: \w+):.*", r"\1", line) for line in lines[:-1] if line.startswith(file)}
+    others = {f"{file}: {name}: E3004" for name in ("HttpApi", "RestApi", f"{function}Url")}
+    others |= {f"{file}: AccessLogGroup: log_groups"}
+    assert expected <= found <= expected | others, "\n".join(lines)
+    assert (code, lines[-1]) == (1, f"make check: {sum(line.startswith(file) for line in lines)} found")
+
+
+def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
+    """The parameters of each stage count, not the defaults alone; and the AWS SAM CLI is asked too, if it is there."""
+    project = prepare(bake(), tmp_path / "project")
+    for file, right, wrong in (
+        ("samconfig.toml", '"Docs=off"', '"Docs=of", "Dogs=on", "Timeout=60"'),
+        ("template.yaml", "      MemorySize: !Ref MemorySize", "      MemorySize: 64"),
+    ):
+        text = (project / file).read_text(encoding="utf-8")
+        assert right in text
+        (project / file).write_text(text.replace(right, wrong), encoding="utf-8")
+    code, lines = check(project, with_sam=True)
+    assert (
+        code,
+        [re.sub(r"(E\d+|timeouts|sam validate): .*?( \(stage prod\))?$", r"\1\2", line) for line in lines],
+    ) == (
+        1,
+        [
+            "template.yaml: MemorySize: W2001: Parameter MemorySize not used.",
+            "template.yaml: ApiFunction: E3034",
+            "template.yaml: Dogs: parameter: the stage sets it, but template.yaml has no such parameter (stage prod)",
+            "template.yaml: Docs: E2015 (stage prod)",
+            "template.yaml: Timeout: E2015 (stage prod)",
+            "template.yaml: ApiFunction: timeouts (stage prod)",
+            "template.yaml: sam validate",
+            "make check: 7 found",
+        ],
+    )
+
+
+def test_without_osls_it_is_said(bake: Bake, tmp_path: Path) -> None:
+    """And nothing is taken for checked."""
+    project = prepare(bake(deployer="serverless"), tmp_path / "project")
+    (project / "node_modules").unlink()
+    assert check(project) == (1, ["check.py: osls is not installed: run `npm ci`."])
+
+
+def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
+    """A serverless.yml that osls refuses has no template to be checked."""
+    project = prepare(bake(deployer="serverless"), tmp_path / "project")
+    path = project / "serverless.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace("handler:", "hanlder:"), encoding="utf-8")
+    code, (line,) = check(project)
+    assert code == 1
+    assert line.startswith("check.py: `osls package --stage dev` failed:")
+    assert "unrecognized property 'hanlder'" in line

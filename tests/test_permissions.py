@@ -1,0 +1,290 @@
+"""What the roles of a service may do, and what the role that deploys it may do: no less and no more than is needed."""
+
+import copy
+import io
+import json
+import re
+import zipfile
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from samcli.lib.bootstrap import bootstrap
+
+from tests.conftest import CONTEXT, VARIANTS, Bake, Package
+from tests.facts import plain
+from tests.ministack import Ministack
+from tests.parsers import read_yaml
+from tests.sam import resolve, translate
+from tests.serverless import template
+
+# By the service that takes the role: actions and resources, or a policy of AWS.
+LOGS = ["logs:CreateLogStream", "logs:PutLogEvents"]
+TRACES = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+SIGNALS = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/application-signals/data:*"
+BY_STAGE = {
+    "dev": {"lambda.amazonaws.com": [(LOGS, "${ApiLogGroup.Arn}"), (TRACES, "*")]},
+    "prod": {"lambda.amazonaws.com": [(LOGS, "${KeptApiLogGroup.Arn}"), (TRACES, "*")]},
+    "traced": {
+        "lambda.amazonaws.com": [
+            (LOGS, "${ApiLogGroup.Arn}"),
+            (TRACES, "*"),
+            (["logs:CreateLogGroup", *LOGS], SIGNALS),
+        ]
+    },
+}
+OF_REST_API = {
+    "apigateway.amazonaws.com": [
+        "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    ]
+}
+GIVEN = {"dev": {}, "prod": {"Stage": "prod"}, "traced": {"AdotLayerArn": "arn:aws:lambda:us-east-1:1:layer:a:1"}}
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a value that may be a list as one."""
+    return value if isinstance(value, list) else [value]
+
+
+def deployed(deployer: str, api: str, bake: Bake, package: Package) -> dict[str, Any]:
+    """Return the CloudFormation template of a project."""
+    if deployer == "serverless":
+        project, _ = package(**VARIANTS[f"serverless-{api}".removesuffix("-http_api")])
+        return template(project)
+    return translate(bake(deployer=deployer, api=api) / "template.yaml", "us-east-1")
+
+
+@pytest.mark.parametrize("deployer", CONTEXT["deployer"])
+def test_roles_may_do_what_is_listed_here(deployer: str, bake: Bake, package: Package) -> None:
+    """Each statement of each role, of each front end and stage, and each policy of AWS that is attached."""
+    for api, stage in product(CONTEXT["api"], GIVEN):
+        resources = resolve(deployed(deployer, api, bake, package), GIVEN[stage])["Resources"].values()
+        allowed: dict[str, Any] = {}
+        for role in (each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"):
+            (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+            (service,) = listed(trust["Principal"]["Service"])
+            statements = [each for policy in role.get("Policies", []) for each in policy["PolicyDocument"]["Statement"]]
+            assert {(each["Effect"], *(each.keys() - {"Action", "Resource"})) for each in statements} <= {
+                ("Allow", "Effect")
+            }
+            allowed[service] = [(sorted(each["Action"]), plain(each["Resource"])) for each in statements]
+            allowed[service] += [plain(arn) for arn in role.get("ManagedPolicyArns", [])]
+        others = {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
+        assert not others & {each["Type"] for each in resources}
+        assert allowed == BY_STAGE[stage] | (OF_REST_API if api == "rest_api" else {}), (api, stage)
+
+
+# What a deployer asks AWS for itself; the rest, CloudFormation does with the same permissions.
+CALLS = {
+    "cloudformation:CreateChangeSet",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DeleteStack",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ExecuteChangeSet",
+    "cloudformation:GetTemplate",  # a rollback deploys that of the release before
+    "cloudformation:UpdateTerminationProtection",
+    "logs:DescribeLogStreams",
+    "logs:FilterLogEvents",
+    "logs:GetLogEvents",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutObject",
+}
+CALLS_OF = {
+    "sam": {
+        "cloudformation:GetTemplateSummary",
+        "cloudformation:ListChangeSets",
+        "cloudformation:ListStackResources",
+        "cloudformation:TagResource",
+    },
+    "serverless": {
+        "cloudformation:DescribeStackResource",
+        "cloudformation:ListStackResources",
+        "cloudformation:TagResource",
+        "cloudformation:ValidateTemplate",
+    },
+    "zip": set(),
+}
+# What AWS documents for the access logs of HTTP APIs.
+DELIVERY = {f"logs:{verb}LogDelivery" for verb in ("Create", "Delete", "Get", "Update")}
+DELIVERY |= {"logs:DescribeResourcePolicies", "logs:ListLogDeliveries", "logs:PutResourcePolicy"}
+# What AWS lists for the types too, but only properties need that the service does not set.
+NOT_NEEDED = (
+    "apigateway:(TagResource|UntagResource)",  # tags are set by PUT, POST and DELETE below /tags
+    "apigateway:UpdateRestApiPolicy",
+    "ec2:.*|elasticfilesystem:.*|s3files:.*",  # VPC and file systems
+    "firehose:.*|kms:.*|s3:REST.PUT.OBJECT",  # the policy of a key allows its use by CloudWatch Logs
+    "iam:DeleteRolePermissionsBoundary|iam:ListRoles",  # a boundary stays where it is
+    "lambda:.*(CodeSigningConfig|RecursionConfig|ScalingConfig)",
+    "lambda:(AssociateRuntimeAlias|ListFunctions|PassCapacityProvider|PublishVersion|PutRuntimeManagementConfig)",
+    "logs:.*(DataProtectionPolicy|IndexPolicy|IndexPolicies|DeletionProtection|BearerTokenAuthentication)",
+    "logs:DeleteResourcePolicy",
+    "sns:(ListTopics|PutDataProtectionPolicy)",
+)
+NOT_NEEDED_OF = {
+    "http_api": "iam:(AttachRolePolicy|DetachRolePolicy)",
+    "rest_api": "logs:(CreateLogDelivery|.*ResourcePolic.*)",
+    "function_url": "iam:(AttachRolePolicy|DetachRolePolicy)|logs:(CreateLogDelivery|.*ResourcePolic.*)",
+}
+NOT_OWN = (
+    r":transform/Serverless-2016-10-31$",
+    r":layer:AWSOpenTelemetryDistroPython:\*$",
+    r":stack/aws-sam-cli-managed-default/\*$",
+    r":s3:::aws-sam-cli-managed-default-\*(/\*)?$",
+    # The ids of APIs are random.
+    r":apigateway:\$\{AWS::Region\}::/(account$|(apis|restapis)(/\*)?$|tags/\*$)",
+)
+BUCKET = {"s3:CreateBucket", "s3:GetBucketPolicy", "s3:PutBucketPolicy"}
+BY_PROPERTY = {
+    "BucketEncryption": "s3:PutEncryptionConfiguration",
+    "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
+    "Tags": "s3:PutBucketTagging",
+    "VersioningConfiguration": "s3:PutBucketVersioning",
+}
+
+
+@cache
+def handlers(kind: str) -> set[str]:
+    """Return the permissions that AWS lists for creating, reading, updating and deleting a type of resource."""
+    folder = Path(cfnlint.__file__).parent / "data" / "schemas"
+    names = json.loads((folder / "providers" / "us-east-1.json").read_text(encoding="utf-8"))
+    schema = json.loads((folder / "resources" / f"{names[kind]}.json").read_text(encoding="utf-8"))
+    needed = {name: each.get("permissions", []) for name, each in schema.get("handlers", {}).items() if name != "list"}
+    return {action for actions in needed.values() for action in actions}
+
+
+def policy_of(project: Path) -> list[dict[str, Any]]:
+    """Return the statements of the policy for the role that deploys a project, with lists for actions and resources."""
+    made = read_yaml((project / "docs" / "deploy-policy.yaml").read_text(encoding="utf-8"))
+    (policy,) = made["Resources"].values()
+    assert policy["Type"] == "AWS::IAM::ManagedPolicy"
+    statements = resolve(made, {})["Resources"]["DeployPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    for statement in statements:
+        for name in ("Action", "Resource"):
+            statement[name] = [plain(each) for each in listed(statement[name])]
+    return statements
+
+
+def bucket_of(deployer: str, bake: Bake, made: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of the bucket that a deployer makes for archives."""
+    if deployer == "sam":
+        made = json.loads(bootstrap._get_stack_template())
+    elif deployer == "zip":
+        made = read_yaml((bake(deployer="zip") / "scripts" / "artifacts.yaml").read_text(encoding="utf-8"))
+    (bucket,) = (each["Properties"] for each in made["Resources"].values() if each["Type"] == "AWS::S3::Bucket")
+    return bucket
+
+
+@pytest.mark.parametrize("deployer", CONTEXT["deployer"])
+def test_deploying_role_may_do_what_is_needed(
+    deployer: str, bake: Bake, package: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What AWS lists for the types of resources, what the deployer asks for itself, and nothing else."""
+    monkeypatch.setenv("__SAM_CLI_APP_DIR", str(tmp_path))  # where the AWS SAM CLI keeps an id of the installation
+    for api in CONTEXT["api"]:
+        made = deployed(deployer, api, bake, package)
+        kinds = {each["Type"] for each in made["Resources"].values()}
+        needed = {action for kind in kinds for action in handlers(kind)}
+        needed = {action for action in needed if not action.lower().startswith(("s3:", "s3tables:"))}
+        needed |= CALLS | CALLS_OF[deployer] | (DELIVERY if api == "http_api" else set())
+        needed |= BUCKET | {BY_PROPERTY[name] for name in bucket_of(deployer, bake, made)}
+        if deployer == "serverless":
+            needed |= {"s3:PutBucketTagging"}  # osls gives the stack a tag, which its resources get too
+        if deployer != "sam":
+            needed |= {"s3:DeleteBucket", "s3:DeleteBucketPolicy"}
+        allowed = {action for each in policy_of(bake(deployer=deployer, api=api)) for action in each["Action"]}
+        unneeded = re.compile("|".join([*NOT_NEEDED, NOT_NEEDED_OF[api]]))
+        assert {action for action in needed - allowed if not unneeded.fullmatch(action)} == set(), api
+        assert allowed - needed == set(), api
+
+
+@pytest.mark.parametrize("deployer", CONTEXT["deployer"])
+def test_deploying_role_is_limited_to_the_service(deployer: str, bake: Bake) -> None:
+    """To its stacks and their names, and to roles for Lambda, or for the log of API Gateway; it fits into a policy."""
+    slug = "the-longest-name-that-is-allowed-for-one"
+    for api, name in product(CONTEXT["api"], ("orders-api", slug)):
+        statements = policy_of(bake(deployer=deployer, api=api, project_slug=name))
+        # AWS counts no white space, and puts the values of pseudo parameters in.
+        text = json.dumps(statements, separators=(",", ":"))
+        text = text.replace("${AWS::Partition}", "aws-us-gov").replace("${AWS::Region}", "ap-southeast-2")
+        assert len(text.replace("${AWS::AccountId}", "123456789012")) < 6144 - 100
+        own = rf"[:/]([Aa]rtifacts-)?{name[:20]}"
+        for resource in (each for statement in statements for each in statement["Resource"] if each != "*"):
+            assert re.search(f"{own}|{'|'.join(NOT_OWN)}", resource), resource
+        (passed,) = (each for each in statements if "iam:PassRole" in each["Action"])
+        services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if api == "rest_api" else [])]
+        assert passed["Action"] == ["iam:PassRole"]
+        assert listed(passed["Condition"]["StringEquals"]["iam:PassedToService"]) == services
+
+
+# In place of the application: it makes the calls that Lambda makes for a function, and some that it may not make.
+PROBE = """
+import time
+import boto3
+
+def handler(event, context):
+    logs = boto3.client("logs")
+    into = {"logGroupName": event["group"], "logStreamName": str(time.time_ns())}
+    line = {"timestamp": int(time.time() * 1000), "message": "hello"}
+    calls = {
+        "logs:CreateLogStream": lambda: logs.create_log_stream(**into),
+        "logs:PutLogEvents": lambda: logs.put_log_events(**into, logEvents=[line]),
+        "another log group": lambda: logs.create_log_stream(**into | {"logGroupName": "/aws/lambda/another"}),
+        "logs:CreateLogGroup for traces": lambda: logs.create_log_group(logGroupName="/aws/application-signals/data"),
+        "logs:DeleteLogGroup": lambda: logs.delete_log_group(logGroupName=event["group"]),
+        "s3:ListAllMyBuckets": lambda: boto3.client("s3").list_buckets(),
+    }
+    refused = []
+    for name, call in calls.items():
+        try:
+            call()
+        except Exception as error:
+            if "is not authorized to perform" in str(error):
+                refused.append(name)
+    return refused
+"""
+
+
+def test_statements_are_what_the_function_needs(bake: Bake, tmp_path: Path) -> None:
+    """With its statements it may write its log, and nothing else; without them it may not.
+
+    ministack refuses what a role has no permission for, but only calls of the function's code: it writes the log of a
+    function without asking, so that a function makes Lambda's calls here itself. It does not emulate X-Ray.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as target:
+        target.writestr("main.py", PROBE)
+    made = translate(bake(api="function_url") / "template.yaml", "us-east-1")
+    without = copy.deepcopy(made)
+    del without["Resources"]["ApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    traced = resolve(made, GIVEN["traced"])
+    traced["Resources"]["ApiFunction"]["Properties"] |= {"Layers": [], "Environment": {}}
+    others = ["another log group", "logs:DeleteLogGroup", "s3:ListAllMyBuckets"]
+    with Ministack(tmp_path, AUTH="true") as aws:
+        aws.client("s3").create_bucket(Bucket="bucket")
+        aws.client("s3").put_object(Bucket="bucket", Key="archive", Body=archive.getvalue())
+        for name, template_, refused in (
+            ("whole", made, {"logs:CreateLogGroup for traces", *others}),
+            ("without", without, {*LOGS, "logs:CreateLogGroup for traces", *others}),
+            ("traced", traced, {*others}),
+        ):
+            for resource in template_["Resources"].values():
+                for place in ("Code", "Content"):
+                    if place in resource.get("Properties", {}):
+                        resource["Properties"][place] = {"S3Bucket": "bucket", "S3Key": "archive"}
+            stack = {"StackName": name, "TemplateBody": json.dumps(template_), "Capabilities": ["CAPABILITY_IAM"]}
+            aws.client("cloudformation").create_stack(**stack)
+            aws.client("cloudformation").get_waiter("stack_create_complete").wait(
+                StackName=name, WaiterConfig={"Delay": 1}
+            )
+            outputs = aws.outputs(name)
+            event = json.dumps({"group": outputs["ApiLogGroupName"]})
+            answer = aws.client("lambda").invoke(FunctionName=outputs["ApiFunctionName"], Payload=event)
+            assert set(json.loads(answer["Payload"].read())) == refused, name

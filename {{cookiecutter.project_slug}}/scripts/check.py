@@ -1,0 +1,163 @@
+"""Check the infrastructure before a deployment, without credentials: what would be deployed, for each stage.
+
+{% if cookiecutter.__serverless %}
+osls writes the CloudFormation template of each stage, and cfn-lint, cloudformation-validate and the rules in
+findings.py examine it, as they do docs/deploy-policy.yaml.
+{% elif cookiecutter.__zip %}
+template.yaml is translated as CloudFormation does, and cfn-lint, cloudformation-validate and the rules in findings.py
+examine the result for each stage, docs/deploy-policy.yaml, and the template of the bucket for archives.
+{% else %}
+template.yaml is translated as CloudFormation does, and cfn-lint, cloudformation-validate and the rules in findings.py
+examine the result for each stage, and docs/deploy-policy.yaml.
+{% endif %}
+
+    python scripts/check.py
+
+It prints a line for each finding and exits with 1 if there are any. Its tools are in .venv-check, an environment of
+their own, which it makes when it runs first.
+"""
+
+{% if cookiecutter.__zip %}
+import json
+{% endif %}
+{% if cookiecutter.__serverless %}
+import json
+import os
+{% endif %}
+{% if cookiecutter.__sam %}
+import shlex
+{% endif %}
+{% if not cookiecutter.__zip %}
+import shutil
+{% endif %}
+import subprocess
+import sys
+from pathlib import Path
+{% if cookiecutter.__sam %}
+from typing import Any
+{% endif %}
+
+import build
+from run_uv import PROJECT, BuildError, venv_python
+from scratch import scratch_folder
+
+
+def main() -> int:
+    """Run the checks and return the exit code: 0 if nothing was found, 1 if something was or they could not run."""
+    try:
+        if Path(sys.prefix).resolve() == build.CHECK_VENV.resolve():
+            return check()
+        with scratch_folder():
+            build.make_check_venv()
+        return subprocess.run([venv_python(build.CHECK_VENV), __file__]).returncode
+    except (BuildError, OSError, ValueError) as error:
+        print(f"check.py: {error}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("check.py: interrupted.", file=sys.stderr)
+        return 130
+
+
+def check() -> int:
+    """Examine the templates, print what is found, and return the exit code."""
+    # Imported late: only the Python of .venv-check has what it imports.
+    from findings import Template, examine, read
+
+    {% if cookiecutter.__sam %}
+    sam = shutil.which("sam")
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    process = subprocess.Popen([sam, "validate", "--lint"], cwd=PROJECT, **how) if sam else None
+    {% endif %}
+    {% if cookiecutter.__serverless %}
+    templates = [Template("serverless.yml", template, region, stage) for stage, region, template in packaged()]
+    {% else %}
+    templates = [
+        Template("template.yaml", read(PROJECT / "template.yaml"), region, stage, parameters)
+        for stage, (region, parameters) in stages().items()
+    ]
+    {% endif %}
+    regions = {template.region for template in templates}
+    {% if cookiecutter.__zip %}
+    others = ["docs/deploy-policy.yaml", "scripts/artifacts.yaml"]
+    {% else %}
+    others = ["docs/deploy-policy.yaml"]
+    {% endif %}
+    for name in others:
+        if (PROJECT / name).is_file():
+            templates += [Template(name, read(PROJECT / name), region) for region in regions]
+    found = examine(templates)
+    {% if cookiecutter.__sam %}
+    if not process:
+        print("`sam validate` was skipped: the AWS SAM CLI is not installed.")
+    elif said := failure(process):
+        found.append(f"template.yaml: sam validate: {said}")
+    {% endif %}
+    for line in found:
+        print(line)
+    print(f"make check: {len(found)} found" if found else "make check: nothing found")
+    return 1 if found else 0
+
+
+{% if cookiecutter.__sam %}
+def failure(process: subprocess.Popen[str]) -> str:
+    """Return what `sam validate` found, in one line; an empty text if it found nothing."""
+    said, _ = process.communicate()
+    return " ".join(said.split()) if process.returncode else ""
+
+
+def stages() -> dict[str, tuple[str, dict[str, str]]]:
+    """Return region and parameters of each environment of samconfig.toml that `sam deploy` has settings in."""
+    import tomllib  # which Python has since 3.11; check.py is started by older ones too
+
+    config: dict[str, Any] = tomllib.loads((PROJECT / "samconfig.toml").read_text(encoding="utf-8"))
+    found = {}
+    for name, commands in config.items():
+        if isinstance(commands, dict) and "deploy" in commands:
+            settings = {**commands.get("global", {}).get("parameters", {}), **commands["deploy"]["parameters"]}
+            given = settings.get("parameter_overrides", [])
+            pairs = shlex.split(given) if isinstance(given, str) else given
+            stage = "dev" if name == "default" else name
+            found[stage] = (settings["region"], dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+    return found
+{% elif cookiecutter.__serverless %}
+def packaged() -> list[tuple[str, str, dict[str, object]]]:
+    """Return the stages of serverless.yml, each with its region and the template that osls writes for it.
+
+    Raise BuildError if osls cannot.
+    """
+    from findings import read
+
+    npx = shutil.which("npx")
+    if not npx or not (PROJECT / "node_modules" / "osls").is_dir():
+        raise BuildError("osls is not installed: run `npm ci`")
+    service, found = read(PROJECT / "serverless.yml"), []
+    for stage in dict.fromkeys([service["provider"]["stage"], *service.get("params", {})]):
+        if stage == "default":
+            continue
+        command = [npx, "osls", "package", "--stage", stage]
+        # archives.js then builds no archives, and asks AWS for nothing.
+        result = subprocess.run(
+            command, cwd=PROJECT, env=os.environ | {"CHECK_ONLY": "1"}, capture_output=True, encoding="utf-8"
+        )
+        if result.returncode:
+            said = " ".join((result.stdout + result.stderr).split())
+            raise BuildError(f"`osls package --stage {stage}` failed: {said}")
+        folder = PROJECT / ".serverless"
+        state = json.loads((folder / "serverless-state.json").read_text(encoding="utf-8"))
+        template = json.loads((folder / "cloudformation-template-update-stack.json").read_text(encoding="utf-8"))
+        found.append((stage, state["service"]["provider"]["region"], template))
+    return found
+{% else %}
+def stages() -> dict[str, tuple[str, dict[str, str]]]:
+    """Return the region and the parameters of each stage in stages/."""
+    from aws import REGION
+
+    found = {}
+    for path in sorted((PROJECT / "stages").glob("*.json")):
+        found[path.stem] = (REGION, json.loads(path.read_text(encoding="utf-8"))["Parameters"])
+    return found or {"dev": (REGION, {})}
+{% endif %}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
