@@ -134,7 +134,7 @@ def deployed(bake: Bake, aws: Ministack, tmp_path: Path) -> Callable[..., Servic
             if deployer == "sam":
                 results = [sam(project, "build"), sam(project, "deploy", *options, **settings)]
             else:
-                command = [BIN / "python", "scripts/deploy.py", "--name", f"{name}-dev", *options]
+                command = [BIN / "python", "scripts/deploy.py", *options]
                 environment = os.environ | settings
                 results = [subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")]
         for result in results:

@@ -67,7 +67,7 @@ def test_function(source: str, bake: Bake) -> None:
     mapping = facts["all"]["WorkMapping"]["Properties"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 50}
-    for stage, name, policy in (("dev", "WorkerLogGroup", None), ("prod", "KeptWorkerLogGroup", "Retain")):
+    for stage, name, policy in (("dev", "WorkerLogGroup", "Delete"), ("prod", "KeptWorkerLogGroup", "Retain")):
         assert facts[stage][name].get("DeletionPolicy") == policy
 
 
