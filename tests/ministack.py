@@ -18,11 +18,25 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# For calls about a log group ministack asks for a permission on its ARN, AWS on that of a log stream in it.
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. And the lines
 # that it logs of a function have no id.
 START = """
+from json import loads
 from uuid import uuid4
 
+from ministack.core import iam_actions
+
+resource = iam_actions.extract_resource_arn
+
+
+def of_stream(service, method, path, headers, body, *more):
+    arn = resource(service, method, path, headers, body, *more)
+    named = loads(body) if service == "logs" else {}
+    return f"{arn}:log-stream:{named.get('logStreamName', '')}" if "logGroupName" in named else arn
+
+
+iam_actions.extract_resource_arn = of_stream
 from ministack.app import main
 from ministack.services import cloudwatch_logs
 from ministack.services.cloudformation import provisioners

@@ -1,7 +1,10 @@
 """What the roles of a service may do, and what the role that deploys it may do: no less and no more than is needed."""
 
+import copy
+import io
 import json
 import re
+import zipfile
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -13,6 +16,7 @@ from samcli.lib.bootstrap import bootstrap
 
 from tests.conftest import CONTEXT, VARIANTS, Bake, Package
 from tests.facts import plain
+from tests.ministack import Ministack
 from tests.parsers import read_yaml
 from tests.sam import resolve, translate
 from tests.serverless import template
@@ -218,3 +222,69 @@ def test_deploying_role_is_limited_to_the_service(deployer: str, bake: Bake) -> 
         services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if api == "rest_api" else [])]
         assert passed["Action"] == ["iam:PassRole"]
         assert listed(passed["Condition"]["StringEquals"]["iam:PassedToService"]) == services
+
+
+# In place of the application: it makes the calls that Lambda makes for a function, and some that it may not make.
+PROBE = """
+import time
+import boto3
+
+def handler(event, context):
+    logs = boto3.client("logs")
+    into = {"logGroupName": event["group"], "logStreamName": str(time.time_ns())}
+    line = {"timestamp": int(time.time() * 1000), "message": "hello"}
+    calls = {
+        "logs:CreateLogStream": lambda: logs.create_log_stream(**into),
+        "logs:PutLogEvents": lambda: logs.put_log_events(**into, logEvents=[line]),
+        "another log group": lambda: logs.create_log_stream(**into | {"logGroupName": "/aws/lambda/another"}),
+        "logs:CreateLogGroup for traces": lambda: logs.create_log_group(logGroupName="/aws/application-signals/data"),
+        "logs:DeleteLogGroup": lambda: logs.delete_log_group(logGroupName=event["group"]),
+        "s3:ListAllMyBuckets": lambda: boto3.client("s3").list_buckets(),
+    }
+    refused = []
+    for name, call in calls.items():
+        try:
+            call()
+        except Exception as error:
+            if "is not authorized to perform" in str(error):
+                refused.append(name)
+    return refused
+"""
+
+
+def test_statements_are_what_the_function_needs(bake: Bake, tmp_path: Path) -> None:
+    """With its statements it may write its log, and nothing else; without them it may not.
+
+    ministack refuses what a role has no permission for, but only calls of the function's code: it writes the log of a
+    function without asking, so that a function makes Lambda's calls here itself. It does not emulate X-Ray.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as target:
+        target.writestr("main.py", PROBE)
+    made = translate(bake(api="function_url") / "template.yaml", "us-east-1")
+    without = copy.deepcopy(made)
+    del without["Resources"]["ApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    traced = resolve(made, GIVEN["traced"])
+    traced["Resources"]["ApiFunction"]["Properties"] |= {"Layers": [], "Environment": {}}
+    others = ["another log group", "logs:DeleteLogGroup", "s3:ListAllMyBuckets"]
+    with Ministack(tmp_path, AUTH="true") as aws:
+        aws.client("s3").create_bucket(Bucket="bucket")
+        aws.client("s3").put_object(Bucket="bucket", Key="archive", Body=archive.getvalue())
+        for name, template_, refused in (
+            ("whole", made, {"logs:CreateLogGroup for traces", *others}),
+            ("without", without, {*LOGS, "logs:CreateLogGroup for traces", *others}),
+            ("traced", traced, {*others}),
+        ):
+            for resource in template_["Resources"].values():
+                for place in ("Code", "Content"):
+                    if place in resource.get("Properties", {}):
+                        resource["Properties"][place] = {"S3Bucket": "bucket", "S3Key": "archive"}
+            stack = {"StackName": name, "TemplateBody": json.dumps(template_), "Capabilities": ["CAPABILITY_IAM"]}
+            aws.client("cloudformation").create_stack(**stack)
+            aws.client("cloudformation").get_waiter("stack_create_complete").wait(
+                StackName=name, WaiterConfig={"Delay": 1}
+            )
+            outputs = aws.outputs(name)
+            event = json.dumps({"group": outputs["ApiLogGroupName"]})
+            answer = aws.client("lambda").invoke(FunctionName=outputs["ApiFunctionName"], Payload=event)
+            assert set(json.loads(answer["Payload"].read())) == refused, name

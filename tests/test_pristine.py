@@ -70,7 +70,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
         "zip": r"deploy\.py|artifacts\.yaml|stages/|Console\b",
     }
     # SAM's own name, what translates its templates as CloudFormation does, and an event of any origin.
-    neutral = re.compile(r"serverless-(application-model|plugin-warmup)|aws-sam-translator")
+    neutral = re.compile(r"serverless-(application-model|plugin-warmup)|aws-sam-translator|transform/Serverless")
     for deployer, api in product(words, CONTEXT["api"]):
         for path, text in files(bake(deployer=deployer, api=api)).items():
             for other, pattern in words.items():

@@ -246,6 +246,7 @@ def write_locks(upgrade: bool) -> None:
         uv(*command, dev, "pyproject.toml", "--group", "dev", "--constraint", layer, task=task)
         check_hashes(fresh[DEV_LOCK])
         uv(*command, fresh[CHECK_LOCK], "--group", "check", task=task)
+        check_hashes(fresh[CHECK_LOCK])
         for lock, path in fresh.items():
             path.replace(lock)
     print(f"Wrote {LOCK.relative_to(PROJECT).as_posix()}, {DEV_LOCK.name} and {CHECK_LOCK.name}.")

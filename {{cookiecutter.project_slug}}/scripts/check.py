@@ -50,7 +50,7 @@ def main() -> int:
         with scratch_folder():
             build.make_check_venv()
         return subprocess.run([venv_python(build.CHECK_VENV), __file__]).returncode
-    except (BuildError, OSError) as error:
+    except (BuildError, OSError, ValueError) as error:
         print(f"check.py: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,10 +65,8 @@ def check() -> int:
 
     {% if cookiecutter.__sam %}
     sam = shutil.which("sam")
-    command = [str(sam), "validate", "--lint"]
-    process = sam and subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
-    )
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    process = subprocess.Popen([sam, "validate", "--lint"], cwd=PROJECT, **how) if sam else None
     {% endif %}
     {% if cookiecutter.__serverless %}
     templates = [Template("serverless.yml", template, region, stage) for stage, region, template in packaged()]

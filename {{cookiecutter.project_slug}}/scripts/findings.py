@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cfnlint.api import ManualArgs, lint
 from cfnlint.data import AdditionalSpecs
+from cfnlint.decode import decode
 from cfnlint.helpers import load_resource
 
 try:
@@ -51,33 +51,13 @@ class Template:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads the short forms of CloudFormation's functions, such as !Ref."""
-
-
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-        value = value.split(".", 1) if name == "GetAtt" else value
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
-
-
-_Loader.add_multi_constructor("!", _function)
-# A version such as 2012-10-17 stays a text.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def read(path: Path) -> dict[str, Any]:
-    """Return the content of a template."""
-    content: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
-    return content
+    """Return the content of a template; raise ValueError if it is not valid YAML."""
+    content, problems = decode(str(path))
+    if problems:
+        raise ValueError(f"{path.name}: line {problems[0].linenumber}: {problems[0].message}")
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain
 
 
 def examine(templates: list[Template]) -> list[str]:
@@ -285,7 +265,7 @@ def statements(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[st
                 yield name, "NotAction and NotResource allow all but what they name; use Action and Resource"
             if kind in IAM and "*" in listed(statement.get("Resource")):
                 for action in actions:
-                    service, _, operation = action.lower().partition(":")
+                    service, _colon, operation = action.lower().partition(":")
                     known = services.get(service, {}).get("Actions", {}).get(operation, {})
                     if kinds := known.get("Resources"):
                         yield name, f"{action} is allowed on every resource; name an ARN ({', '.join(kinds)})"
