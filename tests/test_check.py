@@ -1,6 +1,8 @@
 """`make check` of a rendered project: it finds nothing in one as it is, and each kind of error in one that has it."""
 
 import re
+import shutil
+import subprocess
 from itertools import product
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.check import check, prepare
 from tests.conftest import CONTEXT, Bake
+from tests.machine import BIN, UV, clean_environment, interpreter, links
 
 # Each deployer and each front end once; `make test-all` has the other pairs.
 FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
@@ -116,3 +119,19 @@ def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
     assert code == 1
     assert line.startswith("check.py: `osls package --stage dev` failed:")
     assert "unrecognized property 'hanlder'" in line
+
+
+def test_tools_are_installed_by_the_first_run(bake: Bake, tmp_path: Path) -> None:
+    """`make check` needs no `make install`; later runs need no network."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    commands = links(tmp_path / "bin", uv=UV, python3=BIN / "python", python3_13=interpreter("python3.13"))
+    variables = clean_environment(tmp_path, commands, UV_PYTHON_DOWNLOADS="never")
+    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), ({"UV_OFFLINE": "1"}, [])):
+        result = subprocess.run(
+            ["make", "--silent", "check"], cwd=project, env=variables | more, capture_output=True, encoding="utf-8"
+        )
+        assert result.returncode == 0, result.stderr
+        skipped = "`sam validate` was skipped: the AWS SAM CLI is not installed."
+        assert result.stdout.splitlines() == [*first, skipped, "make check: nothing found"]
+    assert not (project / ".venv").exists()
