@@ -143,7 +143,7 @@ def test_text_is_read_back(name: str, bake: Bake) -> None:
     if "package.json" in project:
         assert json.loads(project["package.json"])["description"] == description
     assert read_markdown(project["README.md"])[:2] == [title, description]
-    application: dict[str, object] = {"FastAPI": dict, "settings": SimpleNamespace(DOCS=True)}
+    application: dict[str, object] = {"FastAPI": dict, "settings": SimpleNamespace(DOCS=True, MAX_BODY_SIZE=1)}
     call = re.search(r"^app = FastAPI\(.*?^\)$", project["app/main.py"], re.MULTILINE | re.DOTALL)
     exec(call[0], application)  # noqa: S102 - the call alone, with a dict for FastAPI
     assert application["app"]["title"] == title

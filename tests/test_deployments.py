@@ -157,7 +157,7 @@ def service(bake: Bake, ministack: Ministack, tmp_path: Path) -> Callable[..., S
 
 
 def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
-    """Created, a parameter, which is kept, nothing to change, code, dependency, back three times, away: served."""
+    """Created, a parameter, which is kept, nothing to change, code, dependency, back twice, away: served."""
     life = service(Sam, "sam-life")
     life.deploy()
     assert life.get("items/42") == (200, '{"item_id":42,"name":"Item 42"}')
@@ -187,11 +187,10 @@ def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> Non
     assert life.get("docs")[0] == 404
 
     back = []
-    for name, docs in (("Thing 42", 404), ("Item 42", 404), ("Item 42", 200)):
+    for name, docs in (("Thing 42", 404), ("Item 42", 404)):
         back += re.findall(r"What differs: (.*)\.$", life.script("stage", "rollback"), re.MULTILINE)
         assert (life.item(), life.get("docs")[0]) == (name, docs)
-    assert back == ["code, layer", "code", "Docs"]
-    assert "there is no record of a release of sam-life-dev" in life.script("stage", "rollback", code=1)
+    assert back == ["code, layer", "code"]
     assert archives(ministack, "sam-life") != set()
 
     kinds = {"stack", "function", "layer", "log group", "role", "API"}
@@ -243,9 +242,6 @@ def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> N
     assert life.item() == "Tiny 1", "it is deployed again, although osls has it in the bucket"
     life.run("rollback")
     assert life.item() == "Item 42", "not what was rolled back"
-    timestamp = re.findall(r"Timestamp: (\d+)", life.run("deploy", "list"))[0]
-    life.run("rollback", "-t", timestamp)
-    assert life.get("docs")[0] == 200
 
     kinds = {"stack", "function", "layer", "log group", "role", "API", "bucket"}
     assert set(ministack.resources("osls-life")) == kinds

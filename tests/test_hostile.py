@@ -65,7 +65,7 @@ def region_of(project: dict[str, str]) -> str:
     if "serverless.yml" in project:
         assert json.loads(project["package.json"])["name"] == read_yaml(project["serverless.yml"])["service"]
         return read_yaml(project["serverless.yml"])["provider"]["region"]
-    return re.search(r'^NAME, REGION = ".*", "(.*)"$', project["scripts/deploy.py"], re.MULTILINE)[1]
+    return re.search(r'^NAME, REGION = ".*", "(.*)"$', project["scripts/aws.py"], re.MULTILINE)[1]
 
 
 def check_refusal(sentences: list[str]) -> None:

@@ -20,7 +20,6 @@ from tests.machine import CACHE, UV, interpreter
 LOCK = ROOT / "requirements" / "mutation.txt"
 # The most that may survive in a function, and why: most of what is left changes nothing that can be seen.
 IN_PROJECT = {
-    "http_events.quote_path": (1, "a shortcut for paths that need no quoting"),
     "http_events.read_encoded_path": (2, "a domain that is missing is no Function URL's; a shortcut for plain paths"),
     "http_events.read_scope": (4, "defaults of headers that are not there, and a scheme that is set again"),
     "http_events.split_base_path": (7, "defaults of fields that are not there; a text that is split in two either way"),

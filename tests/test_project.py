@@ -65,7 +65,7 @@ def test_make(machine: object, bake: Bake, tmp_path: Path) -> None:
         make("format")
         make("lock")
     assert "package/ is up to date." in make("layer")
-    assert "make deploy: deploy to AWS" in make("help")
+    assert "make deploy: deploy a stage to AWS" in make("help")
     assert {path: path.read_bytes() for path in before} == before
     new = [path.relative_to(project) for path in project.rglob("*") if path not in before and path.is_file()]
     assert {path.parts[0] for path in new if "__pycache__" not in path.parts} <= {".venv", ".uv", ".build"}

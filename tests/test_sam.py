@@ -12,11 +12,11 @@ from tests.sam import cfn_lint, resolve, sam, translate
 
 
 def region_of(project: Path) -> str:
-    """Return the region that samconfig.toml, or deploy.py, deploys to."""
+    """Return the region that samconfig.toml, or aws.py, names."""
     if (project / "samconfig.toml").exists():
         text = (project / "samconfig.toml").read_text(encoding="utf-8")
         return read_toml(text)["default"]["global"]["parameters"]["region"]
-    return re.search(r'REGION = ".*", "(.*)"', (project / "scripts" / "deploy.py").read_text(encoding="utf-8"))[1]
+    return re.search(r'REGION = ".*", "(.*)"', (project / "scripts" / "aws.py").read_text(encoding="utf-8"))[1]
 
 
 def test_translation_is_clean(template_variant: Path) -> None:
