@@ -18,25 +18,36 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# For calls about a log group ministack asks for a permission on its ARN, AWS on that of a log stream in it.
+# With AUTH=true, ministack asks for permissions on a log group where AWS asks for them on a log stream in it, and on
+# everything where AWS asks for them on the stack of a change set. It has no TLS, which policies of buckets ask for.
+AUTHORIZE = """
+from json import loads
+
+from ministack import app
+from ministack.core import iam_actions
+from ministack.services import cloudformation
+
+resource, pin = iam_actions.extract_resource_arn, app.pin_request_origin
+
+
+def as_on_aws(service, method, path, headers, body, parameters, *more):
+    arn = resource(service, method, path, headers, body, parameters, *more)
+    if service == "logs" and "logGroupName" in (named := loads(body)):
+        return f"{arn}:log-stream:{named.get('logStreamName', '')}"
+    if service == "cloudformation" and arn == "*":
+        change_set = iam_actions._query_param(parameters, "ChangeSetName")
+        return cloudformation._change_sets.get(change_set, {}).get("StackId", arn)
+    return arn
+
+
+iam_actions.extract_resource_arn = as_on_aws
+app.pin_request_origin = lambda address, _: pin(address, True)
+"""
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. And the lines
 # that it logs of a function have no id.
 START = """
-from json import loads
 from uuid import uuid4
 
-from ministack.core import iam_actions
-
-resource = iam_actions.extract_resource_arn
-
-
-def of_stream(service, method, path, headers, body, *more):
-    arn = resource(service, method, path, headers, body, *more)
-    named = loads(body) if service == "logs" else {}
-    return f"{arn}:log-stream:{named.get('logStreamName', '')}" if "logGroupName" in named else arn
-
-
-iam_actions.extract_resource_arn = of_stream
 from ministack.app import main
 from ministack.services import cloudwatch_logs
 from ministack.services.cloudformation import provisioners
@@ -115,7 +126,7 @@ class Ministack:
             | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
         )
         with self.log.open("w") as log:
-            command = [installed(), "-c", START]
+            command = [installed(), "-c", (AUTHORIZE if "AUTH" in self.variables else "") + START]
             self.process = subprocess.Popen(
                 command, env=environment, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT
             )
