@@ -24,7 +24,7 @@ def event(record: object, at: int = 0) -> dict[str, Any]:
     [
         ("no JSON", "no JSON"),
         ([1], "[1]"),
-        ({"level": "INFO", "message": "ready", "logger": "main", "requestId": ID}, f"INFO {ID} ready"),
+        ({"level": "INFO", "message": "ready", "logger": "main", "requestId": ID}, f"INFO {ID} ready logger=main"),
         ({"level": "INFO", "message": {"a": 1}, "order": 7}, "INFO - {'a': 1} order=7"),
         ({"_aws": {"Timestamp": 1}, "ItemsCreated": 1}, "- -  ItemsCreated=1"),
         (
