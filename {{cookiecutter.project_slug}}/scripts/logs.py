@@ -15,6 +15,7 @@ from aws import CommandError, connect, describe, options_of, outputs, run, say
 
 POLL_SECONDS = 2.0  # between two requests to CloudWatch Logs
 LATE = 60_000  # milliseconds by which an event may be older than one that was shown before it
+NOT_AN_OBJECT = (ValueError, TypeError)  # what a line raises that is no JSON object
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # What a line shows at its start, or not at all.
 SHOWN = {"timestamp", "time", "level", "type", "message", "requestId", "logger", "location", "stackTrace", "errorType"}
@@ -39,7 +40,7 @@ def line(event: dict[str, Any]) -> str:
     start = f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
     try:
         record: dict[str, Any] = {**json.loads(event["message"])}
-    except (ValueError, TypeError):
+    except NOT_AN_OBJECT:
         return f"{start} {event['message'].rstrip()}"
     if "apiRequestId" in record:  # of the access log
         errors = sorted({str(record.get(name, "-")) for name in ("integrationError", "error")} - {"-", ""})
