@@ -210,7 +210,9 @@ def test_own_tests_take_each_way_to_name_a_package(own_checks: OwnChecks, bake: 
         f"direct @ {address}",
     )
     path = project / "pyproject.toml"
-    path.write_text(re.sub(r"^dev = \[.*?^\]", "dev = []", path.read_text(), flags=re.M | re.S), encoding="utf-8")
+    path.write_text(
+        re.sub(r"^(dev|check) = \[.*?^\]", r"\1 = []", path.read_text(), flags=re.M | re.S), encoding="utf-8"
+    )
     (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
     for command in ("lock", "layer"):
         result = build(project, command, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
