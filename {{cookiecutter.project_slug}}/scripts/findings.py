@@ -24,9 +24,9 @@ try:
 except ImportError:  # it was taken out of pyproject.toml: it has no wheel for Alpine Linux, or glibc below 2.34
     CompositeEngine = None
 
-# What cfn-lint's informational rules need not say: Join or Sub is taste, what stays when a queue or a table is deleted is
-# for its owner to decide, a context is for tools that read the template, and the last reports what the translation itself
-# writes; the rule `partition` below reads what was written by hand.
+# What cfn-lint's informational rules need not say: Join or Sub is taste, what stays when a queue or a table is deleted
+# is for its owner to decide, a context is for tools that read the template, and the last reports what the translation
+# itself writes; the rule `partition` below reads what was written by hand.
 IGNORED = ["I1022", "I3011", "I3013", "I4010", "I3042"{{ ', "W3005"' if cookiecutter.__serverless }}]
 # What has no meaning when parameters are replaced by their values, and cfn-lint has said of those.
 IGNORED_IF_RESOLVED = {"F2012", "F2015", "W2001"{{ ', "W3005"' if cookiecutter.__serverless }}}
