@@ -146,7 +146,7 @@ def test_settings_of_sam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     text += '[default.deploy.parameters]\nstack_name = "other"\nprofile = "work"\n'
     (tmp_path / "samconfig.toml").write_text(text, encoding="utf-8")
     session = Mock()
-    monkeypatch.setattr(aws.boto3, "Session", session)
+    monkeypatch.setattr("boto3.Session", session)
     assert aws.connect(Namespace(stage="dev")) == (session.return_value, "other")
     session.assert_called_once_with(profile_name="work", region_name="us-east-1")
 {% endif %}
