@@ -18,44 +18,43 @@ import boto3
 from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. For calls
-# about a log group it asks for a permission on its ARN, AWS on that of a log stream in it. The lines that it logs of a
-# function have no id. It takes the concurrency of a mapping that comes from a parameter for a text, and sends what a
-# schedule has without the time. And with AUTH=true it does what policies say, and those of projects deny requests
-# without TLS: so all pass as having it, but for those with x-forwarded-proto.
-START = """
-import os
-import time
+# With AUTH=true, ministack asks for permissions on a log group where AWS asks for them on a log stream in it, and on
+# everything where AWS asks for them on the stack of a change set. It has no TLS, which policies of buckets ask for.
+AUTHORIZE = """
 from json import loads
+
+from ministack import app
+from ministack.core import iam_actions
+from ministack.services import cloudformation
+
+resource, pin = iam_actions.extract_resource_arn, app.pin_request_origin
+
+
+def as_on_aws(service, method, path, headers, body, parameters, *more):
+    arn = resource(service, method, path, headers, body, parameters, *more)
+    if service == "logs" and "logGroupName" in (named := loads(body)):
+        return f"{arn}:log-stream:{named.get('logStreamName', '')}"
+    if service == "cloudformation" and arn == "*":
+        change_set = iam_actions._query_param(parameters, "ChangeSetName")
+        return cloudformation._change_sets.get(change_set, {}).get("StackId", arn)
+    return arn
+
+
+iam_actions.extract_resource_arn = as_on_aws
+app.pin_request_origin = lambda address, _: pin(address, True)
+"""
+# ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. The lines that
+# it logs of a function have no id. It takes the concurrency of a mapping that comes from a parameter for a text, and
+# sends what a schedule has without the time.
+START = """
+import time
 from uuid import uuid4
 
-from ministack.core import iam_actions
-
-resource = iam_actions.extract_resource_arn
-
-
-def of_stream(service, method, path, headers, body, *more):
-    arn = resource(service, method, path, headers, body, *more)
-    named = loads(body) if service == "logs" else {}
-    return f"{arn}:log-stream:{named.get('logStreamName', '')}" if "logGroupName" in named else arn
-
-
-iam_actions.extract_resource_arn = of_stream
-import ministack.app as server
+from ministack.app import main
 from ministack.services import cloudwatch_logs, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
-application, concurrency = server.app, lambda_svc._sqs_esm_concurrency
-invoke = eventbridge._invoke_target
-
-
-async def over_tls(scope, receive, send):
-    await application(scope | {"scheme": "https"} if scope["type"] == "http" else scope, receive, send)
-
-
-if os.environ.get("AUTH") == "true":
-    server.app = over_tls
-
+concurrency, invoke = lambda_svc._sqs_esm_concurrency, eventbridge._invoke_target
 append, record = cloudwatch_logs._append_log_events, provisioners._cw_metric_alarm_record
 
 
@@ -82,7 +81,7 @@ def with_ids(stream, events):
 cloudwatch_logs._append_log_events = with_ids
 provisioners._cw_metric_alarm_record = of_one_metric
 lambda_svc._sqs_esm_concurrency = lambda *given: int(concurrency(*given))
-server.main()
+main()
 """
 
 
@@ -146,7 +145,7 @@ class Ministack:
             | {"SFTP_ENABLED": "0", "PATH": os.environ["PATH"], "HOME": str(self.log.parent)}
         )
         with self.log.open("w") as log:
-            command = [installed(), "-c", START]
+            command = [installed(), "-c", (AUTHORIZE if "AUTH" in self.variables else "") + START]
             self.process = subprocess.Popen(
                 command, env=environment, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT
             )

@@ -357,7 +357,7 @@ def test_library_beside_the_service(source: str, project: Path) -> None:
     (library / "backend.py").write_text(BACKEND, encoding="utf-8")
     ask_for(project, "shared")
     path = project / "pyproject.toml"
-    plain = re.sub(r"^dev = \[.*?^\]", "dev = []", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"^(dev|check) = \[.*?^\]", r"\1 = []", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     more = f"\n[tool.uv.sources]\nshared = {source}\n"
     if source == "workspace":
         shutil.copytree(library, project / "shared")

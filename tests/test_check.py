@@ -1,13 +1,17 @@
 """`make check` of a rendered project: it finds nothing in one as it is, and each kind of error in one that has it."""
 
+import json
 import re
+import shutil
+import subprocess
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.check import check, prepare
+from tests.check import check, environment, prepare
 from tests.conftest import CONTEXT, Bake
+from tests.machine import BIN, UV, clean_environment, interpreter, links
 
 # Each deployer and each front end once; `make test-all` has the other pairs.
 FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
@@ -23,12 +27,12 @@ def test_nothing_is_found(deployer: str, api: str, bake: Bake, tmp_path: Path) -
     assert (code, lines) == (0, [*skipped, "make check: nothing found"])
 
 
-# What of the infrastructure is replaced, by what mistake, and what `make check` says of it: resource and rule.
+# What of the infrastructure is replaced, by what mistake, and how the line of `make check` begins: resource and rule.
 MISTAKES = {
     "a log group without retention": (r" RetentionInDays: !Ref LogRetentionInDays,\n", "\n", "ApiLogGroup: log_groups"),
     "a partition that is written out": (r"\$\{AWS::Partition\}:logs:", "aws-cn:logs:", "{role}: partition"),
-    "a wildcard action": (r"\[logs:CreateLogStream, logs:PutLogEvents\]", "logs:*", "{role}: statements"),
-    "an action on everything": (r"\[xray:", "[sqs:SendMessage, xray:", "{role}: statements"),
+    "a wildcard action": (r"\[logs:CreateLogStream, logs:PutLogEvents\]", "logs:*", "{role}: statements: logs:* "),
+    "an action on everything": (r"\[xray:", "[sqs:SendMessage, xray:", "{role}: statements: sqs:SendMessage "),
     "an alarm without a period": (r" Period: 60,", "", "ConcurrencyAlarm: E3003"),
     "another one": (
         r"^( +)Metrics:\n +- \{Id: throttles.*\n.*",
@@ -64,10 +68,12 @@ def test_mistakes_are_found(deployer: str, api: str, bake: Bake, tmp_path: Path)
         expected.add(f"{file}: {finding.format(**names)}")
     (project / file).write_text(text, encoding="utf-8")
     code, lines = check(project)
-    found = {re.sub(r"^(\S+: \S+: \w+):.*", r"\1", line) for line in lines[:-1] if line.startswith(file)}
-    others = {f"{file}: {name}: E3004" for name in ("HttpApi", "RestApi", f"{function}Url")}
-    others |= {f"{file}: AccessLogGroup: log_groups"}
-    assert expected <= found <= expected | others, "\n".join(lines)
+    also = {f"{file}: {name}: E3004" for name in ("HttpApi", "RestApi", f"{function}Url")}
+    also |= {f"{file}: AccessLogGroup: log_groups"}
+    for beginning in expected:
+        assert [line for line in lines if line.startswith(beginning)], "\n".join([beginning, *lines])
+    others = [line for line in lines[:-1] if not line.startswith((*expected, *also, "`sam validate` was skipped"))]
+    assert others == []
     assert (code, lines[-1]) == (1, f"make check: {sum(line.startswith(file) for line in lines)} found")
 
 
@@ -77,6 +83,7 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
     for file, right, wrong in (
         ("samconfig.toml", '"Docs=off"', '"Docs=of", "Dogs=on", "Timeout=60"'),
         ("template.yaml", "      MemorySize: !Ref MemorySize", "      MemorySize: 64"),
+        ("docs/deploy-policy.yaml", "iam:PassRole", "iam:Pass*"),
     ):
         text = (project / file).read_text(encoding="utf-8")
         assert right in text
@@ -84,7 +91,7 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
     code, lines = check(project, with_sam=True)
     assert (
         code,
-        [re.sub(r"(E\d+|timeouts|sam validate): .*?( \(stage prod\))?$", r"\1\2", line) for line in lines],
+        [re.sub(r"(E\d+|timeouts|statements|sam validate): .*?( \(stage prod\))?$", r"\1\2", line) for line in lines],
     ) == (
         1,
         [
@@ -94,10 +101,42 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
             "template.yaml: Docs: E2015 (stage prod)",
             "template.yaml: Timeout: E2015 (stage prod)",
             "template.yaml: ApiFunction: timeouts (stage prod)",
+            "docs/deploy-policy.yaml: DeployPolicy: statements",
             "template.yaml: sam validate",
-            "make check: 7 found",
+            "make check: 8 found",
         ],
     )
+
+
+RULES = """
+import json
+from findings import log_groups, statements
+
+allow = {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": ["x"]}
+powers = ["arn:aws:iam::aws:policy/AdministratorAccess", {"Fn::Sub": "arn:aws:iam::aws:policy/AmazonS3FullAccess"}]
+resources = {
+    "Inline": ("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Statement": [allow]}}]}),
+    "Managed": ("AWS::IAM::Role", {"ManagedPolicyArns": powers}),
+    "Bare": ("AWS::Lambda::Function", {}),
+    "Good": ("AWS::Lambda::Function", {"LoggingConfig": {"LogGroup": {"Ref": "Group"}}}),
+    "Group": ("AWS::Logs::LogGroup", {"RetentionInDays": 7}),
+}
+template = {"Resources": {name: {"Type": kind, "Properties": each} for name, (kind, each) in resources.items()}}
+print(json.dumps([*statements({}, template), *log_groups({}, template)]))
+"""
+
+
+def test_rules_of_what_a_project_does_not_have(bake: Bake) -> None:
+    """Policies of AWS that allow too much, NotAction, and a function whose log group Lambda would make."""
+    python = environment(bake() / "requirements-check.txt") / "bin" / "python"
+    command = [python, "-B", "-c", RULES]
+    said = subprocess.run(command, cwd=bake() / "scripts", capture_output=True, check=True, encoding="utf-8").stdout
+    assert [(name, text.split(";")[0].split("/")[-1]) for name, text in json.loads(said)] == [
+        ("Inline", "NotAction and NotResource allow all but what they name"),
+        ("Managed", "AdministratorAccess allows actions that the template does not name"),
+        ("Managed", "AmazonS3FullAccess allows actions that the template does not name"),
+        ("Bare", "Lambda makes a log group that keeps its logs for ever"),
+    ]
 
 
 def test_without_osls_it_is_said(bake: Bake, tmp_path: Path) -> None:
@@ -116,3 +155,19 @@ def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
     assert code == 1
     assert line.startswith("check.py: `osls package --stage dev` failed:")
     assert "unrecognized property 'hanlder'" in line
+
+
+def test_tools_are_installed_by_the_first_run(bake: Bake, tmp_path: Path) -> None:
+    """`make check` needs no `make install`; later runs need no network."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    commands = links(tmp_path / "bin", uv=UV, python3=BIN / "python", python3_13=interpreter("python3.13"))
+    variables = clean_environment(tmp_path, commands, UV_PYTHON_DOWNLOADS="never")
+    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), ({"UV_OFFLINE": "1"}, [])):
+        result = subprocess.run(
+            ["make", "--silent", "check"], cwd=project, env=variables | more, capture_output=True, encoding="utf-8"
+        )
+        assert result.returncode == 0, result.stderr
+        skipped = "`sam validate` was skipped: the AWS SAM CLI is not installed."
+        assert result.stdout.splitlines() == [*first, skipped, "make check: nothing found"]
+    assert not (project / ".venv").exists()

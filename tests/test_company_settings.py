@@ -132,8 +132,9 @@ def test_explicit_index(project: Path, index: Server) -> None:
     make_index(project.parent / "index")
     path = project / "pyproject.toml"
     text = path.read_text(encoding="utf-8")
-    dev = text[text.index("dev = [") : text.index("]", text.index("dev = ["))]
-    path.write_text(text.replace(dev, 'dev = ["tools"') + sources, encoding="utf-8")
+    for group, tools in (("dev", '["tools"]'), ("check", "[]")):
+        text = re.sub(rf"^{group} = \[.*?^\]", f"{group} = {tools}", text, flags=re.MULTILINE | re.DOTALL)
+    path.write_text(text + sources, encoding="utf-8")
     for command in ("lock", "layer", "venv"):
         # The default index has neither.
         result = run(project, command, UV_DEFAULT_INDEX=f"{index.url}nothing/")

@@ -35,7 +35,7 @@ IN_PROJECT = {
     "middleware.RequestId.__call__": (2, "the default of a state that is there"),
     "middleware.UnhandledErrors.__call__": (2, "None is as false as False; a response does not receive"),
     "request_cycle.RequestCycle.__call__": (4, "the name of Windows, and the shortest time of a timer"),
-    "request_cycle.RequestCycle.__init__": (1, "the task before there is one"),
+    "request_cycle.RequestCycle.__init__": (2, "the task before there is one; None is as false as False"),
     "request_cycle.RequestCycle.end": (5, "what separates the parts of a stack in the log"),
     "request_cycle.RequestCycle.run": (2, "the task after there is one"),
     "request_cycle.waiting_stack": (4, "which coroutine of a lifespan is left out of the log"),

@@ -2,14 +2,14 @@
 
 import json
 import re
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import pytest
 
 from tests.conftest import CONTEXT, Bake
-from tests.facts import APIS, STACK_ID, STAGES, Table
-from tests.parsers import read_yaml
+from tests.facts import APIS, STACK_ID, STAGES, Table, plain
+from tests.parsers import read_toml, read_yaml
 from tests.sam import resolve, translate
 
 
@@ -42,7 +42,52 @@ def test_stages(api: str, table: Table) -> None:
     assert name[-1] == {"Fn::Select": [2, {"Fn::Split": ["/", STACK_ID]}]}
     for stage, docs in (("dev", "on"), ("prod", "off")):
         assert one(table, "environment", api, stage)["DOCS"] == docs
-        assert ("DocsUrl" in one(table, "outputs", api, stage)) == (docs == "on")
+        outputs = {name: plain(value) for name, value in one(table, "outputs", api, stage).items()}
+        assert outputs.get("DocsUrl") == (f"{outputs['ApiUrl']}docs" if docs == "on" else None)
+
+
+def test_files_of_the_stages(bake: Bake) -> None:
+    """Each deployer gives a stage the same parameters, and prod alone protection; what dev uploads is not prod's."""
+    of_prod = {name: str(value) for name, value in STAGES["prod"].items()}
+    sam = read_toml((bake() / "samconfig.toml").read_text(encoding="utf-8"))
+    for name, stage in (("default", "dev"), ("prod", "prod")):
+        settings = sam[name]["global"]["parameters"] | sam[name]["deploy"]["parameters"]
+        assert (settings["stack_name"], settings["s3_prefix"]) == (f"orders-api-{stage}", f"orders-api-{stage}")
+        given = dict(each.split("=") for each in settings.get("parameter_overrides", []))
+        assert given == (of_prod if stage == "prod" else {})
+        made = json.loads((bake(deployer="zip") / "stages" / f"{stage}.json").read_text(encoding="utf-8"))
+        assert made == {"Parameters": given or {"Stage": "dev"}}
+    osls = read_yaml((bake(deployer="serverless") / "serverless.yml").read_text(encoding="utf-8"))
+    assert osls["params"] == {
+        "default": {"docs": "on", "logRetentionInDays": 7},
+        "prod": {"docs": STAGES["prod"]["Docs"], "logRetentionInDays": STAGES["prod"]["LogRetentionInDays"]},
+    }
+    assert osls["provider"]["deletionProtection"] == {"stages": ["prod"]}
+
+
+def test_what_other_apis_use_stays(bake: Bake) -> None:
+    """The role by which API Gateway writes logs is that of all REST APIs of a region, and so is what names it."""
+    sam = read_yaml((bake(api="rest_api") / "template.yaml").read_text(encoding="utf-8"))
+    project = bake(deployer="serverless", api="rest_api")
+    osls = read_yaml((project / "serverless.yml").read_text(encoding="utf-8"))["resources"]
+    for resources, name in product((sam["Resources"], osls["Resources"]), ("ApiGatewayAccount", "ApiGatewayLogRole")):
+        policies = resources[name].get("DeletionPolicy"), resources[name].get("UpdateReplacePolicy")
+        assert policies == ("Retain", "Retain"), name
+
+
+def test_ranges_of_parameters(bake: Bake) -> None:
+    """What AWS allows is allowed, and nothing else; test_sam.py has that of Timeout, which the front end limits."""
+    made = read_yaml((bake() / "template.yaml").read_text(encoding="utf-8"))["Parameters"]
+    ranges = {name: (each.get("MinValue"), each.get("MaxValue")) for name, each in made.items()}
+    del ranges["Timeout"]
+    assert {name: limits for name, limits in ranges.items() if limits != (None, None)} == {
+        "MaxBodySize": (1024, 6 * 1024**2),
+        "MemorySize": (128, 10240),
+        "ReservedConcurrency": (0, 10000),
+        "ConcurrencyLimit": (10, None),
+        "RateLimit": (1, 10000),
+        "BurstLimit": (1, 5000),
+    }
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -137,9 +182,11 @@ def test_alarms(api: str, table: Table) -> None:
     assert expression(reserved, "ConcurrencyAlarm") == "100 * used / 10"
     (used,) = (each["MetricStat"] for each in reserved["ConcurrencyAlarm"]["Metrics"] if each["Id"] == "used")
     assert used["Metric"]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "ApiFunction"}}]
-    assert [(alarms[name]["Threshold"], alarms[name]["EvaluationPeriods"]) for name in sorted(alarms)] == [
-        *((80, 5), (5, 1), (80, 3), (1, 1)),
+    keys = ("Threshold", "DatapointsToAlarm", "EvaluationPeriods")
+    assert [tuple(alarms[name].get(key) for key in keys) for name in sorted(alarms)] == [
+        *((80, None, 5), (5, None, 1), (80, 2, 3), (1, None, 1)),
     ]
+    assert {each["ComparisonOperator"] for each in alarms.values()} == {"GreaterThanOrEqualToThreshold"}
 
 
 def expression(alarms: dict[str, Any], name: str) -> str:
@@ -175,7 +222,15 @@ def test_dashboard(api: str, table: Table) -> None:
     ):
         metrics = one(table, "alarms", api, "dev")[alarm]["Properties"]["Metrics"]
         (read,) = (each["MetricStat"]["Metric"] for each in metrics if each["Id"] == name)
-        assert shown[title]["properties"]["metrics"][0][:2] == [read["Namespace"], read["MetricName"]]
+        where = [(each["Name"], plain(each["Value"]).replace("dev", "${Stage}")) for each in read["Dimensions"]]
+        metric = [read["Namespace"], read["MetricName"], *chain(*where)]
+        assert [each for each in shown[title]["properties"]["metrics"][0] if isinstance(each, str)] == metric
+    assert {shown[title]["properties"]["stat"] for title in ("Requests", "Errors")} == {"Sum"}
+    assert [each[-1] for each in shown["Latency in ms"]["properties"]["metrics"]] == [{"stat": "p50"}, {"stat": "p99"}]
+    # The names that Lambda's JSON format has; a metric has the level of the log.
+    assert "level in ['ERROR', 'CRITICAL'] and not ispresent(_aws" in shown["Last errors"]["properties"]["query"]
+    cold = "type = 'platform.report' | stats count(record.metrics.initDurationMs)"
+    assert cold in shown["Cold starts"]["properties"]["query"]
 
 
 def test_access_log(table: Table) -> None:
@@ -185,20 +240,35 @@ def test_access_log(table: Table) -> None:
         assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
         assert one(table, "access log", api, "prod")["DestinationArn"] == {"Fn::GetAtt": ["KeptAccessLogGroup", "Arn"]}
         line = json.loads(log["Format"])
-        assert line["requestId"] == "$context.integration.requestId"
-        assert {"route", "path", "status", "latency", "integrationError", "sourceIp", "method", "time"} <= set(line)
         known = KNOWN_VARIABLES | (HTTP_API_VARIABLES if api == "http_api" else REST_API_VARIABLES)
-        assert {value.removeprefix("$context.") for value in line.values()} == known
+        assert {name: value.removeprefix("$context.") for name, value in line.items()} == known
 
 
 # Documented at https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html and, for
 # REST APIs, at https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
 KNOWN_VARIABLES = {
-    *("integration.requestId", "requestId", "requestTime", "identity.sourceIp", "httpMethod", "path", "status"),
-    *("responseLatency", "error.message"),
+    "requestId": "integration.requestId",
+    "apiRequestId": "requestId",
+    "time": "requestTime",
+    "sourceIp": "identity.sourceIp",
+    "method": "httpMethod",
+    "path": "path",
+    "status": "status",
+    "latency": "responseLatency",
+    "error": "error.message",
 }
-HTTP_API_VARIABLES = {"routeKey", "integrationLatency", "integration.integrationStatus", "integrationErrorMessage"}
-REST_API_VARIABLES = {"resourcePath", "integration.latency", "integration.status", "integration.error"}
+HTTP_API_VARIABLES = {
+    "route": "routeKey",
+    "integrationLatency": "integrationLatency",
+    "integrationStatus": "integration.integrationStatus",
+    "integrationError": "integrationErrorMessage",
+}
+REST_API_VARIABLES = {
+    "route": "resourcePath",
+    "integrationLatency": "integration.latency",
+    "integrationStatus": "integration.status",
+    "integrationError": "integration.error",
+}
 
 
 @pytest.mark.parametrize(("deployer", "api"), product(CONTEXT["deployer"], APIS))

@@ -103,7 +103,7 @@ def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_deploy_builds_first(bake: Bake, tmp_path: Path) -> None:
+def test_deploy_builds_first(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """`make deploy` goes on to `sam deploy` only after a build, which a lock that cannot be installed makes fail."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
@@ -114,18 +114,19 @@ def test_deploy_builds_first(bake: Bake, tmp_path: Path) -> None:
     lines += ['[ "$1" != build ] || make build-DependenciesLayer ARTIFACTS_DIR=.aws-sam/build/DependenciesLayer']
     sam.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sam.chmod(0o755)
-    environment = clean_environment(tmp_path, commands)
+    # stage.py asks for the release that is deployed.
+    environment = clean_environment(tmp_path, commands, **ministack.environment)
     deploy = ["make", "deploy"]
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
-    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "list"]
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy"]
     assert (project / "package" / "python" / "fastapi").is_dir()
 
     lock = project / "app" / "requirements.txt"
     lock.write_text(lock.read_text().replace("==", "==999.", 1), encoding="utf-8")
     result = subprocess.run(deploy, cwd=project, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode != 0
-    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "list", "build"]
+    assert calls.read_text(encoding="utf-8").split() == ["build", "deploy", "build"]
 
 
 def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:
@@ -138,14 +139,14 @@ def test_deploy_with_osls(bake: Bake, tmp_path: Path) -> None:
         (commands / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\n{more}\n', encoding="utf-8")
         (commands / name).chmod(0o755)
     environment = clean_environment(tmp_path, commands)
-    for arguments in ([], ["STAGE=dev"]):
+    for arguments in ([], ["STAGE=prod"]):
         command = ["make", "deploy", *arguments]
         result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
         assert result.returncode == 0, result.stderr
     assert calls.read_text(encoding="utf-8").splitlines() == [
         "npm ci",
-        "npx osls deploy",
         "npx osls deploy --stage dev",
+        "npx osls deploy --stage prod",
     ]
 
 
@@ -218,7 +219,9 @@ def test_own_tests_take_each_way_to_name_a_package(own_checks: OwnChecks, bake: 
         f"direct @ {address}",
     )
     path = project / "pyproject.toml"
-    path.write_text(re.sub(r"^dev = \[.*?^\]", "dev = []", path.read_text(), flags=re.M | re.S), encoding="utf-8")
+    path.write_text(
+        re.sub(r"^(dev|check) = \[.*?^\]", r"\1 = []", path.read_text(), flags=re.M | re.S), encoding="utf-8"
+    )
     (tmp_path / "uv.toml").write_text('no-index = true\nfind-links = ["wheels"]\n', encoding="utf-8")
     for command in ("lock", "layer"):
         result = build(project, command, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))

@@ -43,7 +43,7 @@ def test_names_fit_and_parameters_arrive(bake: Bake, ministack: Ministack, tmp_p
 
     Parameters that are given arrive.
     """
-    slug, stage = "the-longest-name-that-is-allowed-for-one", "a-stage-of-19-chars"
+    slug, stage = "the-longest-name-that-is-allowed-for-one", "astageof19character"
     project = copy(bake(deployer="serverless", project_slug=slug), tmp_path / "project")
     parameters = ("logRetentionInDays=14", "docs=off", "allowedOrigins=https://a.com")
     more = [f"--param={parameter}" for parameter in parameters]
@@ -64,10 +64,14 @@ def test_names_fit_and_parameters_arrive(bake: Bake, ministack: Ministack, tmp_p
     assert (
         given | {"AllowedOrigins": "https://a.com", "Docs": "off", "LogRetentionInDays": "14", "Stage": stage} == given
     )
-    result = osls(project, ministack, "package", "--stage", "a-stage-of-21-letters")
+    result = osls(project, ministack, "package", "--stage", "astageof20characters")
     assert result.returncode == 1
-    sentence = "-api has 66 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
+    sentence = "-api has 65 characters, and Lambda allows 64; choose a shorter --stage, for example dev"
     assert sentence in result.stdout + result.stderr
+    # CloudFormation would refuse it, as the value of the parameter Stage.
+    result = osls(project, ministack, "package", "--stage", "a-stage")
+    assert result.returncode == 1
+    assert '--stage "a-stage": the name of a stage is a lower-case letter, then ' in result.stdout + result.stderr
 
 
 def test_misspelt_parameter(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:

@@ -46,13 +46,18 @@ CITED = {
     '{"message":"Not Found"}': f"{GATEWAY}http-api-develop-routes.html",
     '{"message": "Internal server error"}': f"{AWS}lambda/latest/dg/services-apigateway-errors.html",
     '{"message":"Missing Authentication Token"}': f"{GATEWAY}supported-gateway-response-types.html",
+    "Too Many Requests": "https://repost.aws/knowledge-center/api-gateway-429-limit",
     "Internal Server Error": f"{AWS}lambda/latest/dg/urls-monitoring.html",
     '{"Message":"Forbidden…"}': f"{AWS}lambda/latest/dg/urls-auth.html",
     "blocked by CORS policy": "https://developer.mozilla.org/en-US/docs/Web/HTTP/CORS/Errors",
 }
 FRONT_END_ROWS = {
-    "http_api": ['{"message":"Internal Server Error"}', '{"message":"Not Found"}'],
-    "rest_api": ['{"message": "Internal server error"}', '{"message":"Missing Authentication Token"}'],
+    "http_api": ['{"message":"Internal Server Error"}', '{"message":"Not Found"}', "Too Many Requests"],
+    "rest_api": [
+        '{"message": "Internal server error"}',
+        '{"message":"Missing Authentication Token"}',
+        "Too Many Requests",
+    ],
     "function_url": ["Internal Server Error", '{"Message":"Forbidden…"}'],
 }
 IMPORT, CORE = "Unable to import module 'main': No module named", "'pydantic_core._pydantic_core'"

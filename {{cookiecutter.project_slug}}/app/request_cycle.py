@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from http_responses import error_response
 
 SECONDS_TO_ANSWER = 0.5  # what is left of the function's timeout when a request is ended
+SOON = 0.001  # seconds; a timer of 0 would never end
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class RequestCycle(HTTPCycle):
         super().__init__(scope, body or b"")
         self.body_is_readable = body is not None
         self.task: asyncio.Task[Any] | None = None  # while the application runs
+        self.has_run = False
 
     def __call__(self, app: ASGI) -> Response:
         """Return the application's response, or one with status 504 shortly before the timeout of the function."""
@@ -53,7 +55,7 @@ class RequestCycle(HTTPCycle):
         if previous is not end_current:
             signal.signal(signal.SIGALRM, end_current)
         timed.append(self)
-        signal.setitimer(signal.ITIMER_REAL, max(remaining() / 1000 - SECONDS_TO_ANSWER, 0.001))
+        signal.setitimer(signal.ITIMER_REAL, max(remaining() / 1000 - SECONDS_TO_ANSWER, SOON))
         try:
             return super().__call__(app)
         finally:
@@ -65,6 +67,8 @@ class RequestCycle(HTTPCycle):
     def end(self, frame: FrameType | None) -> None:
         """End the application where it is, in a call that blocks or waiting, and keep where that is for the log."""
         if self.task is None:
+            if not self.has_run:  # it is about to: with hardly any time left, the timer is faster
+                signal.setitimer(signal.ITIMER_REAL, SOON)
             return
         loop = self.task.get_loop()
         blocking = asyncio.current_task(loop)
@@ -79,7 +83,7 @@ class RequestCycle(HTTPCycle):
         """Run the application; an error replaces a response that is not whole."""
         method, path, status = self.scope["method"], self.scope["path"], 500
         try:
-            self.task = asyncio.current_task()
+            self.task, self.has_run = asyncio.current_task(), True
             await app(self.scope, self.receive, self.send)
             self.task = None
             if self.state is not HTTPCycleState.COMPLETE:

@@ -24,9 +24,10 @@ try:
 except ImportError:  # it was taken out of pyproject.toml: it has no wheel for Alpine Linux, or glibc below 2.34
     CompositeEngine = None
 
-# What cfn-lint's informational rules need not say: Join or Sub is taste, a context is for tools that read the template,
-# and the last reports what the translation itself writes; the rule `partition` below reads what was written by hand.
-IGNORED = ["I1022", "I4010", "I3042"{{ ', "W3005"' if cookiecutter.__serverless }}]
+# What cfn-lint's informational rules need not say: Join or Sub is taste, what stays when a queue or a table is deleted
+# is for its owner to decide, a context is for tools that read the template, and the last reports what the translation
+# itself writes; the rule `partition` below reads what was written by hand.
+IGNORED = ["I1022", "I3011", "I3013", "I4010", "I3042"{{ ', "W3005"' if cookiecutter.__serverless }}]
 # What has no meaning when parameters are replaced by their values, and cfn-lint has said of those.
 IGNORED_IF_RESOLVED = {"F2012", "F2015", "W2001"{{ ', "W3005"' if cookiecutter.__serverless }}}
 # Seconds after which API Gateway answers with an error.
@@ -253,14 +254,14 @@ def statements(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[st
             continue
         for policy in walk(resource.get("Properties", {}).get("ManagedPolicyArns")):
             if isinstance(policy, str) and policy.endswith(("AdministratorAccess", "FullAccess", "PowerUserAccess")):
-                yield name, f"{policy} allows actions that nobody has read; write the statements"
+                yield name, f"{policy} allows actions that the template does not name; write the statements"
         for statement in walk(resource):
             if not isinstance(statement, dict) or statement.get("Effect") != "Allow":
                 continue
             actions = [action for action in listed(statement.get("Action", [])) if isinstance(action, str)]
             for action in actions:
                 if "*" in action:
-                    yield name, f"{action} allows actions that nobody has read; name each"
+                    yield name, f"{action} allows actions that the template does not name; name each"
             if kind in IAM and ("NotAction" in statement or "NotResource" in statement):
                 yield name, "NotAction and NotResource allow all but what they name; use Action and Resource"
             if kind in IAM and "*" in listed(statement.get("Resource")):

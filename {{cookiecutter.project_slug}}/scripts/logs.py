@@ -16,9 +16,8 @@ from aws import CommandError, connect, describe, options_of, outputs, run, say
 POLL_SECONDS = 2.0  # between two requests to CloudWatch Logs
 LATE = 60_000  # milliseconds by which an event may be older than one that was shown before it
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# What a line shows at its start, or not at all.
-SHOWN = {"timestamp", "time", "level", "type", "message", "requestId", "logger", "location", "stackTrace", "errorType"}
-SHOWN |= {"errorMessage", "version", "functionArn"}
+# What a line shows in a place of its own, or not at all.
+SHOWN = {"timestamp", "time", "level", "type", "message", "requestId", "stackTrace", "errorType", "errorMessage"}
 
 
 def events(client: Any, group: str, start: int, **request: str) -> Iterator[dict[str, Any]]:
@@ -37,9 +36,10 @@ def show(found: list[dict[str, Any]]) -> None:
 def line(event: dict[str, Any]) -> str:
     """Return an event as text: time, level, request id and message, then the traceback in lines of its own."""
     start = f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
-    try:
-        record: dict[str, Any] = {**json.loads(event["message"])}
-    except (ValueError, TypeError):
+    record: Any = None
+    with suppress(ValueError):
+        record = json.loads(event["message"])
+    if not isinstance(record, dict):
         return f"{start} {event['message'].rstrip()}"
     if "apiRequestId" in record:  # of the access log
         errors = sorted({str(record.get(name, "-")) for name in ("integrationError", "error")} - {"-", ""})

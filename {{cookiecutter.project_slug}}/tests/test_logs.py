@@ -1,8 +1,12 @@
 """logs.py and aws.py, as far as they can be tried without an account."""
 
 import json
+{% if cookiecutter.__sam %}
+from argparse import Namespace
+from pathlib import Path
+{% endif %}
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import pytest
 from botocore.exceptions import ClientError
@@ -24,7 +28,7 @@ def event(record: object, at: int = 0) -> dict[str, Any]:
     [
         ("no JSON", "no JSON"),
         ([1], "[1]"),
-        ({"level": "INFO", "message": "ready", "logger": "main", "requestId": ID}, f"INFO {ID} ready"),
+        ({"level": "INFO", "message": "ready", "logger": "main", "requestId": ID}, f"INFO {ID} ready logger=main"),
         ({"level": "INFO", "message": {"a": 1}, "order": 7}, "INFO - {'a': 1} order=7"),
         ({"_aws": {"Timestamp": 1}, "ItemsCreated": 1}, "- -  ItemsCreated=1"),
         (
@@ -78,6 +82,25 @@ def test_follow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert asked == [0, 40_000, 40_000]
 
 
+@pytest.mark.parametrize(("since", "seconds"), [("30s", 30), ("5m", 300), ("2h", 7200), ("3d", 259_200), ("", 604_800)])
+def test_request(since: str, seconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lines are looked for in each log group, as long back as was asked for, and shown by their time."""
+    keys = {"ApiLogGroupName": "api", "AccessLogGroupName": "access", "ApiUrl": "https://it"}
+    found = [{"OutputKey": key, "OutputValue": value} for key, value in keys.items()]
+    client, session = Mock(), Mock(region_name="us-east-1")
+    client.describe_stacks.return_value = {"Stacks": [{"Outputs": found}]}
+    paginate = client.get_paginator.return_value.paginate
+    paginate.side_effect = [[{"events": [event("b", 2)]}, {"events": [event("c", 3)]}], [{"events": [event("a", 1)]}]]
+    session.client.return_value = client
+    monkeypatch.setattr(logs, "connect", Mock(return_value=(session, "it-dev")))
+    monkeypatch.setattr("time.time", Mock(return_value=1_000_000))
+    assert logs.main(["--request", ID, *(["--since", since] if since else [])]) == 0
+    # Without quotes, CloudWatch Logs would take the hyphens for operators.
+    more = {"startTime": (1_000_000 - seconds) * 1000, "filterPattern": f'"{ID}"'}
+    assert paginate.mock_calls == [call(logGroupName=group, **more) for group in ("api", "access")]
+    assert [line[20:] for line in capsys.readouterr().out.splitlines()] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -113,3 +136,17 @@ def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C ends a command with one line."""
     assert aws.run("logs.py", Mock(side_effect=KeyboardInterrupt)) == 130
     assert capsys.readouterr().err == "logs.py: interrupted.\n"
+{% if cookiecutter.__sam %}
+
+
+def test_settings_of_sam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What `sam deploy --guided` has written, the profile too, is that of the scripts."""
+    monkeypatch.setattr(aws, "PROJECT", tmp_path)
+    text = '[default.global.parameters]\nstack_name = "it-dev"\nregion = "us-east-1"\n'
+    text += '[default.deploy.parameters]\nstack_name = "other"\nprofile = "work"\n'
+    (tmp_path / "samconfig.toml").write_text(text, encoding="utf-8")
+    session = Mock()
+    monkeypatch.setattr("boto3.Session", session)
+    assert aws.connect(Namespace(stage="dev")) == (session.return_value, "other")
+    session.assert_called_once_with(profile_name="work", region_name="us-east-1")
+{% endif %}

@@ -22,7 +22,7 @@ from conftest import http_event
 from invoke import Context
 from lambda_handler import LambdaHandler
 from middleware import add_middleware
-from request_cycle import end_current
+from request_cycle import RequestCycle, end_current
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,6 +177,24 @@ def test_no_time_left() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
     assert signal.getsignal(signal.SIGALRM) is end_current, "the next request finds it there"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
+def test_time_is_over_before_the_application_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended as soon as it runs."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await asyncio.sleep(1)
+
+    run = RequestCycle.run
+
+    async def late(self: RequestCycle, app: Any) -> None:
+        time.sleep(0.02)
+        await run(self, app)
+
+    monkeypatch.setattr(RequestCycle, "run", late)
+    assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
