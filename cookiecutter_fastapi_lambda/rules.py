@@ -19,8 +19,9 @@ CHOICES = {
     "api": ("http_api", "rest_api", "function_url"),
     "storage": ("none", "dynamodb"),
     "events": ("none", "sqs", "s3", "sns", "schedule"),
+    "ci": ("github", "none"),
 }
-SWITCHES = ("secret", "build_layer")
+SWITCHES = ("secret", "build_layer", "git_init")
 
 # Where AWS Lambda runs: botocore 1.44.8 and cfn-lint 1.58.0 name the same 46.
 REGIONS = """
@@ -57,7 +58,11 @@ NAME_LENGTH = 80
 DESCRIPTION_LENGTH = 200
 EXAMPLE_LENGTH = 60
 
-QUESTIONS = ("project_name", "project_slug", "description", "aws_region", *CHOICES, *SWITCHES)
+# In the order in which they are asked.
+QUESTIONS = (
+    *("project_name", "project_slug", "description", "aws_region", "runtime", "architecture", "deployer", "api"),
+    *("storage", "events", "secret", "ci", "build_layer", "git_init"),
+)
 
 # Answers that are valid alone but not together: the test, the questions, and what to choose instead.
 CONFLICTS: list[tuple[Callable[[Mapping[str, object]], bool], tuple[str, str], str]] = [
@@ -103,6 +108,7 @@ def derived(answers: Mapping[str, object]) -> dict[str, object]:
         "__url": url,
         "__table": answers["storage"] == "dynamodb",
         "__worker": answers["events"] != "none",
+        "__github": answers["ci"] == "github",
         "__domain": f"{host[0]}.{answers['aws_region']}.{host[1]}",
     }
 

@@ -1,4 +1,4 @@
-"""Build package/ if asked, then print what was created and the next commands.
+"""Build package/ and make a git repository if asked, then print what was created and the next commands.
 
 The project is complete before this runs. Cookiecutter deletes the project if a hook fails, so this one always exits
 with 0.
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 DEPLOY = {"sam": "make deploy", "serverless": "npm ci && npx osls deploy", "zip": "make deploy"}
+COMMIT = "Run `git init --initial-branch=main`, `git add --all` and `git commit` in the project."
 LATER = "package/ is not built yet: run `python scripts/build.py layer` in the project, or `make layer`."
 
 
@@ -55,7 +56,39 @@ def build_layer() -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]:
+def should_commit(answers: dict[str, object]) -> bool:
+    """Return True if a git repository is to be made: the user asked for it, and Cookiecutter runs, not cruft."""
+    return answers["git_init"] is True and "_commit" not in answers
+
+
+def commit(project: Path) -> str:
+    """Make a git repository with a first commit; return why that failed and the commands for it, or an empty text."""
+    # Nobody is asked for a password.
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        run = subprocess.run(
+            command, cwd=project, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        )
+        if run.returncode:
+            lines = (run.stderr or run.stdout).decode(errors="replace").strip().splitlines()
+            raise OSError(f"git {arguments[0]}: {lines[-1] if lines else f'exit code {run.returncode}'}")
+        return run.stdout.decode(errors="replace").strip()
+
+    try:
+        with contextlib.suppress(OSError):
+            return f"The project is in the git repository {git('rev-parse', '--show-toplevel')}; commit it there."
+        # The workflows run on the branch main.
+        git("init", "--quiet", "--initial-branch=main")
+        git("add", "--all")
+        git("commit", "--quiet", "--message=Create the service from its template")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{error}. {COMMIT}"
+    return ""
+
+
+def summary(answers: dict[str, object], project: Path, built: bool, skipped: str = "") -> list[str]:
     """Return the lines to print: what was created, what was skipped, and the next three commands."""
     values = [answers[prompt] for prompt in ("runtime", "architecture", "deployer", "api", "aws_region")]
     values += [answers[prompt] for prompt in ("storage", "events") if answers[prompt] != "none"]
@@ -68,6 +101,7 @@ def summary(answers: dict[str, object], project: Path, built: bool) -> list[str]
     return [
         f"Created {answers['project_slug']}: {chosen}.",
         *([] if built else [LATER]),
+        *([f"No commit was made. {skipped}"] if skipped else []),
         "Next:",
         f'  cd "{folder}"' if " " in folder else f"  cd {folder}",
         "  make test",
@@ -86,10 +120,11 @@ def say(line: str) -> None:
 
 
 def main(answers: dict[str, object], warnings: list[str], project: Path) -> None:
-    """Build the layer if asked, and print the next commands."""
-    # It has files of one deployer only, and Cookiecutter makes it for each.
-    with contextlib.suppress(OSError):
-        (project / "stages").rmdir()
+    """Build the layer and make a repository if asked, and print the next commands."""
+    # They have files of one answer only, and Cookiecutter makes them for each.
+    for folder in ("stages", ".github/workflows", ".github"):
+        with contextlib.suppress(OSError):
+            (project / folder).rmdir()
     if is_cruft_comparison(answers, project):
         return
     try:
@@ -97,7 +132,8 @@ def main(answers: dict[str, object], warnings: list[str], project: Path) -> None
     except KeyboardInterrupt:
         say(f"Stopped: {answers['project_slug']} is complete, but {LATER}")
         return
-    for line in [*warnings, *summary(answers, project, built)]:
+    skipped = commit(project) if should_commit(answers) else ""
+    for line in [*warnings, *summary(answers, project, built, skipped)]:
         say(line)
 
 

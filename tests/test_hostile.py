@@ -53,6 +53,7 @@ ANSWERS = st.fixed_dictionaries(
         **{name: st.sampled_from([*values, "other"]) for name, values in CHOICES.items()},
         "secret": st.booleans(),
         "build_layer": st.just(False),
+        "git_init": st.just(False),
     }
 )
 ENVIRONMENT = StrictEnvironment(context={"cookiecutter": {"_extensions": CONTEXT["_extensions"]}})

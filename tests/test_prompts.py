@@ -64,8 +64,9 @@ def test_bad_answer_is_asked_again(
     terminal.type("3\n", after="Select runtime")
     terminal.type("2\n", after="(arm64): ")
     terminal.type("zip\n", after="(sam): ")
-    type_defaults(terminal, "http_api", "none", "none", "n")
+    type_defaults(terminal, "http_api", "none", "none", "n", "github")
     terminal.type("n\n", after="(y): ")
+    type_defaults(terminal, "n")
     assert terminal.end() == 0, terminal.shown
     lines = terminal.shown.splitlines()
     assert (
@@ -92,8 +93,9 @@ def test_answers_that_do_not_go_together(open_terminal: Open, tmp_path: Path, ba
     terminal.type("3\n", after="(http_api): ")
     terminal.type("1\n", after="2 - aws_region")
     terminal.type("2\n", after="Select api")
-    type_defaults(terminal, "none", "none", "n")
+    type_defaults(terminal, "none", "none", "n", "github")
     terminal.type("n\n", after="(y): ")
+    type_defaults(terminal, "n")
     assert terminal.end() == 0, terminal.shown
     assert "\ndeployer=serverless and aws_region=eusc-de-east-1: osls does not know that region; " in terminal.shown
     assert "\napi=function_url and aws_region=ca-west-1: that region has no Function URLs; " in terminal.shown

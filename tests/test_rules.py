@@ -26,7 +26,9 @@ GOOD = {
     "storage": "none",
     "events": "none",
     "secret": False,
+    "ci": "github",
     "build_layer": True,
+    "git_init": False,
 }
 
 WORDS = "must be lower-case words joined by hyphens, the first one starting with a letter"
@@ -255,10 +257,11 @@ def test_derived_words(deployer: str) -> None:
         "__url": True,
         "__table": False,
         "__worker": False,
+        "__github": True,
         "__domain": "lambda-url.eu-west-1.on.aws",
     }
-    chosen = rules.derived(answers | {"storage": "dynamodb", "events": "sqs"})
-    assert (chosen["__table"], chosen["__worker"]) == (True, True)
+    chosen = rules.derived(answers | {"storage": "dynamodb", "events": "sqs", "ci": "none"})
+    assert (chosen["__table"], chosen["__worker"], chosen["__github"]) == (True, True, False)
     assert rules.derived(answers | {"api": "rest_api"})["__domain"] == "execute-api.eu-west-1.amazonaws.com"
 
 
