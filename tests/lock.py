@@ -18,6 +18,7 @@ from cookiecutter_fastapi_lambda.rules import CHOICES
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNTIMES = CHOICES["runtime"]
+CONTRACTS = ROOT / "templates" / "openapi"
 LOCKS = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
 SLUG = "slug-to-replace"
 # The answers on which the packages depend, and what is true of the projects that have a package because of them. One
@@ -55,6 +56,11 @@ def lock(project: Path, *options: str) -> None:
 def pins(text: str) -> list[str]:
     """Return the parts of a lock, its head first, then one for each package."""
     return re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+
+
+def venv_python(project: Path) -> Path:
+    """Return the Python of a project's .venv."""
+    return project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
 def merged(locks: dict[Answers, str]) -> str:
@@ -103,6 +109,24 @@ def lock_projects(folder: str, *options: str) -> None:
     (Path(folder) / "pins.txt").write_text(pins, encoding="utf-8")
 
 
+def write_contracts(folder: str) -> None:
+    """Write the OpenAPI documents that projects start with, by what is in their API, into templates/openapi/."""
+    written: set[Path] = set()
+    texts = {"project_name": "NAME TO REPLACE", "description": "DESCRIPTION TO REPLACE"}
+    for storage, events, secret in product(("none", "dynamodb"), ("none", "sqs"), (False, True)):
+        project = render(folder, storage=storage, events=events, secret=secret, **texts)
+        subprocess.run([sys.executable, "scripts/build.py", "venv"], cwd=project, check=True)
+        subprocess.run([venv_python(project), "scripts/openapi.py"], cwd=project, check=True)
+        text = (project / "openapi.json").read_text(encoding="utf-8")
+        for question, answer in texts.items():
+            text = text.replace(f'"{answer}"', f"{{{{ cookiecutter.{question} | quoted }}}}")
+        parts = ["table"] * (storage != "none") + ["worker"] * (events != "none") + ["secret"] * secret
+        path = CONTRACTS / f"{'-'.join(parts) or 'none'}.json"
+        path.write_text(text, encoding="utf-8")
+        written.add(path)
+    assert {*CONTRACTS.iterdir()} == written
+
+
 def compile_group(group: str, *options: str) -> None:
     """Pin the newest versions of a group of pyproject.toml in requirements/."""
     # Lambda's oldest Python here is 3.11; the tools run on whatever the machine has.
@@ -133,3 +157,4 @@ if __name__ == "__main__":
         assert "resolved" not in json.loads(text)["packages"]["node_modules/osls"]
         text = text.replace(SLUG, "{{ cookiecutter.project_slug }}")
         (TEMPLATE / "{% if cookiecutter.__serverless %}package-lock.json{% endif %}").write_text(text, encoding="utf-8")
+        write_contracts(folder)

@@ -42,6 +42,7 @@ app = FastAPI(
     description={{ cookiecutter.description | python_quoted }},
     version="0.1.0",
     openapi_url="/openapi.json" if settings.DOCS else None,
+    generate_unique_id_function=lambda route: route.name,  # generated clients have `create_item()`
     max_body_size=settings.MAX_BODY_SIZE,
 )
 app.include_router(items.router)

@@ -238,6 +238,7 @@ def write_locks(upgrade: bool) -> None:
     command += ["--custom-compile-command", "python scripts/build.py lock", "--output-file"]
     with scratch_folder() as scratch:
         fresh = {lock: scratch / lock.name for lock in (LOCK, DEV_LOCK, CHECK_LOCK)}
+        before = versions(*fresh)
         for lock in filter(Path.is_file, fresh):  # what they pin stays pinned
             shutil.copyfile(lock, fresh[lock])
         layer, dev, task = str(fresh[LOCK]), str(fresh[DEV_LOCK]), "lock the dependencies in pyproject.toml"
@@ -249,7 +250,21 @@ def write_locks(upgrade: bool) -> None:
         check_hashes(fresh[CHECK_LOCK])
         for lock, path in fresh.items():
             path.replace(lock)
+    after = versions(*fresh)
+    for name in sorted(before.keys() | after.keys()):
+        old, new = (", ".join(sorted(found.get(name, ["none"]))) for found in (before, after))
+        if old != new:
+            print(f"{name}: {old} -> {new}")
     print(f"Wrote {LOCK.relative_to(PROJECT).as_posix()}, {DEV_LOCK.name} and {CHECK_LOCK.name}.")
+
+
+def versions(*locks: Path) -> dict[str, set[str]]:
+    """Return the versions of each package in the locks that exist; they may differ from lock to lock."""
+    found: dict[str, set[str]] = {}
+    for pin in (pin for lock in locks if lock.is_file() for pin in pins_of(lock)):
+        name, _equal, version = pin.split()[0].partition("==")
+        found.setdefault(name, set()).add(version)
+    return found
 
 
 def check_hashes(lock: Path) -> None:
