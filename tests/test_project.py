@@ -93,14 +93,16 @@ def test_lock_changes_nothing(answers: dict[str, object], bake: Bake, tmp_path: 
 
 
 def test_own_tests(tested_variant: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
-    """The tests of a variant pass, on the runtime that it is for where there is one, else on another."""
+    """The tests of a variant pass, on the runtime that it is for where there is one, and reach 95 % of its branches."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[tested_variant]), project)
     runtime = VARIANTS[tested_variant].get("runtime", "python3.13")
-    python = interpreter(runtime) or PYTHON
-    command = [project_venv(project, python) / "bin" / "python", "-m", "pytest", "-q"]
-    result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
-    assert result.returncode == 0, result.stdout + result.stderr
+    python = project_venv(project, interpreter(runtime) or PYTHON) / "bin" / "python"
+    environment = os.environ | {"COVERAGE_FILE": str(tmp_path / "coverage")}
+    for command in (["run", "-m", "pytest", "-q"], ["report", "--fail-under=95"]):
+        command = [python, "-m", "coverage", *command]
+        result = subprocess.run(command, cwd=project, env=environment, capture_output=True, encoding="utf-8")
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_deploy_builds_first(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ from cookiecutter.main import cookiecutter
 from tests.conftest import CONTEXT, QUESTIONS, ROOT, VARIANTS, Bake, files
 
 TREE = """
-    .gitignore .python-version Makefile README.md pyproject.toml requirements-check.txt
-    requirements-dev.txt
-    app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/metrics.py
+    .editorconfig .gitattributes .gitignore .pre-commit-config.yaml .python-version .vscode/settings.json
+    Makefile README.md openapi.json pyproject.toml requirements-check.txt requirements-dev.txt
+    app/errors.py app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/metrics.py
     app/middleware.py app/request_cycle.py app/requirements.txt app/settings.py
     docs/deploy-policy.yaml docs/operate.md
     events/create-item.json
     package/README.md
     scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
-    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
+    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/openapi.py scripts/run_uv.py scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
     tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
@@ -61,7 +61,7 @@ def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
     assert sorted(files(variant)) == expected(answers)
-    assert len(files(variant)) <= 75
+    assert len(files(variant)) <= 85
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
