@@ -36,20 +36,22 @@ KEY = {
     "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}],
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("kind", "id")],
 }
-MODULES = ("aws", "settings", "store", "items")
+MODULES = ("clients", "settings", "store", "items")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_table_and_secret(stage: str, table: Table) -> None:
     """The function may do with them what it does, and no more; those of prod are kept."""
     facts, prefix = table["sam", "data", stage], "Kept" if stage == "prod" else ""
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"} if prefix else {}
+    kept = dict.fromkeys(("DeletionPolicy", "UpdateReplacePolicy"), "Retain" if prefix else "Delete")
     recovery = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
     properties = KEY | recovery | ({"DeletionProtectionEnabled": True} if prefix else {})
     assert facts["table"] == {f"{prefix}Table": {"Properties": properties} | kept}
     generated = {"PasswordLength": 64, "ExcludePunctuation": True}
     description = {"Fn::Sub": "Key of the signatures that ${AWS::StackName} takes"}
-    secret = {"Properties": {"Description": description, "GenerateSecretString": generated}}
+    identity = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    name = {"Fn::Sub": ["${AWS::StackName}-${Id}", {"Id": identity}]}
+    secret = {"Properties": {"Name": name, "Description": description, "GenerateSecretString": generated}}
     assert facts["secret"] == {f"{prefix}Secret": secret | kept}
     name, arn = {"Ref": f"{prefix}Table"}, {"Fn::GetAtt": [f"{prefix}Secret", "Id"]}
     assert (facts["environment"]["TABLE_NAME"], facts["environment"]["SECRET_ARN"]) == (name, arn)
@@ -96,7 +98,7 @@ FIELDS = st.fixed_dictionaries({"name": TEXTS, "price": NUMBERS, "tags": st.list
 
 def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
     """Return a state machine that does the same with the repository and with a dictionary."""
-    aws, store = modules["aws"], modules["store"]
+    clients, store = modules["clients"], modules["store"]
     namespace: dict[str, Any] = {
         "__annotations__": {"name": str, "price": Decimal, "tags": list[str]},
         "__module__": __name__,
@@ -114,7 +116,7 @@ def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
 
         @initialize()
         def table(self) -> None:
-            client = aws.client("dynamodb")
+            client = clients.client("dynamodb")
             if client.list_tables()["TableNames"]:
                 client.delete_table(TableName="table")
             client.create_table(TableName="table", **KEY)
@@ -213,7 +215,7 @@ def test_index_of_the_docs(project: Path, in_memory: None, monkeypatch: pytest.M
     modules = load(project / "app")
     monkeypatch.setattr(modules["settings"], "TABLE_NAME", "table")
     made_of = {name: properties[0][name] for name in (*KEY, "GlobalSecondaryIndexes")}
-    modules["aws"].client("dynamodb").create_table(TableName="table", **made_of)
+    modules["clients"].client("dynamodb").create_table(TableName="table", **made_of)
     record = type("Named", (modules["store"].Record,), {"__annotations__": {"name": str}, "__module__": __name__})
     things = modules["store"].Repository("thing", record)
     first, _, third = (things.create(record(name=name)) for name in ("a", "b", "a"))

@@ -102,7 +102,7 @@ def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
     words = {
         "storage": r"(?i)dynamodb|TABLE_NAME|import store|\bstore\.py|class Repository|KeptTable",
         "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
-        "either": r"\bmoto\b|\bclients\.py|import clients|UnavailableError|data\.md",
+        "either": r"\bmoto\b|\byaml\.safe|\blocal\.py|AWS=local|\bclients\.py|import clients|UnavailableError|data\.md",
     }
     for deployer, storage, secret in product(CONTEXT["deployer"], CONTEXT["storage"], (False, True)):
         chosen = {"storage": storage == "dynamodb", "secret": secret, "either": storage == "dynamodb" or secret}

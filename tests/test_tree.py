@@ -52,6 +52,7 @@ def expected(answers: dict[str, object]) -> list[str]:
     storage, secret = answers.get("storage", "none"), answers.get("secret", False)
     paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
     source = answers.get("events", "none")
+    paths += ["scripts/local.py"] if source != "none" or storage == "dynamodb" or secret else []
     paths += ["app/progress.py"] if source != "none" and storage == "dynamodb" else []
     paths += [*(OF_WORKER if source != "none" else []), *(f"events/{name}.json" for name in OF_SOURCE[source])]
     return sorted(paths + (OF_DATA["both"] if storage == "dynamodb" or secret else []))
