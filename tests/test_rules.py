@@ -255,10 +255,13 @@ def test_derived_words(deployer: str) -> None:
         "__url": True,
         "__table": False,
         "__worker": False,
+        "__state": False,
         "__domain": "lambda-url.eu-west-1.on.aws",
     }
     chosen = rules.derived(answers | {"storage": "dynamodb", "events": "sqs"})
     assert (chosen["__table"], chosen["__worker"]) == (True, True)
+    for more in ({"storage": "dynamodb"}, {"events": "s3"}, {"secret": True}):
+        assert rules.derived(answers | more)["__state"] is True
     assert rules.derived(answers | {"api": "rest_api"})["__domain"] == "execute-api.eu-west-1.amazonaws.com"
 
 
