@@ -181,5 +181,11 @@ def test_sample_events(installed: Any) -> None:
             done = json.loads(result.stdout)["batchItemFailures"] == [] if result.stdout.startswith("{") else False
             printed[source, name] = "worker" if done else result.stdout.split("\n")[0]
             expected[source, name] = names[name]
-        shutil.rmtree(project)
+        if source != "schedule":
+            shutil.rmtree(project)
     assert printed == expected
+    code = project / "app" / "worker.py"
+    text = code.read_text(encoding="utf-8").replace("    match message:\n", "    raise OSError('no')\n    match message:\n")
+    code.write_text(text, encoding="utf-8")
+    result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
+    assert (result.returncode, "OSError: no" in result.stderr) == (1, True), result.stdout + result.stderr

@@ -80,7 +80,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
 
 def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency or make target of it, and of another source."""
-    worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py"
+    worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py|clients\.py|UnavailableError"
     words = {
         "s3": r"aws\.s3|UploadRule|UploadPrefix|EventBridgeEnabled",
         "sns": r"Notice\b|TopicSubscription|sns:Publish",
