@@ -25,7 +25,7 @@ from hypothesis.stateful import run_state_machine_as_test as run
 from moto import mock_aws
 
 from tests.conftest import CONTEXT, Bake
-from tests.facts import Table
+from tests.facts import STACK_ID, Table
 from tests.machine import ARCHITECTURE, BIN, clean_environment
 from tests.ministack import Ministack
 from tests.sam import cfn_lint, sam, translate
@@ -49,7 +49,7 @@ def test_table_and_secret(stage: str, table: Table) -> None:
     assert facts["table"] == {f"{prefix}Table": {"Properties": properties} | kept}
     generated = {"PasswordLength": 64, "ExcludePunctuation": True}
     description = {"Fn::Sub": "Key of the signatures that ${AWS::StackName} takes"}
-    identity = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    identity = {"Fn::Select": [2, {"Fn::Split": ["/", STACK_ID]}]}
     name = {"Fn::Sub": ["${AWS::StackName}-${Id}", {"Id": identity}]}
     secret = {"Properties": {"Name": name, "Description": description, "GenerateSecretString": generated}}
     assert facts["secret"] == {f"{prefix}Secret": secret | kept}

@@ -185,7 +185,9 @@ def test_sample_events(installed: Any) -> None:
             shutil.rmtree(project)
     assert printed == expected
     code = project / "app" / "worker.py"
-    text = code.read_text(encoding="utf-8").replace("    match message:\n", "    raise OSError('no')\n    match message:\n")
-    code.write_text(text, encoding="utf-8")
+    text = code.read_text(encoding="utf-8")
+    code.write_text(
+        text.replace("    match message:\n", "    raise OSError('no')\n    match message:\n"), encoding="utf-8"
+    )
     result = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8")
     assert (result.returncode, "OSError: no" in result.stderr) == (1, True), result.stdout + result.stderr
