@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 from moto import mock_aws
 
@@ -96,8 +96,8 @@ NUMBERS = st.decimals(min_value=-(10**9), max_value=10**9, places=2)
 FIELDS = st.fixed_dictionaries({"name": TEXTS, "price": NUMBERS, "tags": st.lists(TEXTS, max_size=3)})
 
 
-def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
-    """Return a state machine that does the same with the repository and with a dictionary."""
+def machine(modules: dict[str, ModuleType], steps: list[int]) -> type[RuleBasedStateMachine]:
+    """Return a state machine that does the same with the repository and with a dictionary, and counts its steps."""
     clients, store = modules["clients"], modules["store"]
     namespace: dict[str, Any] = {
         "__annotations__": {"name": str, "price": Decimal, "tags": list[str]},
@@ -121,6 +121,10 @@ def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
                 client.delete_table(TableName="table")
             client.create_table(TableName="table", **KEY)
             store.Repository("other", thing).create(thing(name="apart", price=1, tags=[]))
+
+        @invariant()
+        def count(self) -> None:
+            steps.append(1)
 
         @rule(target=ids, fields=FIELDS)
         def create(self, fields: dict[str, Any]) -> str:
@@ -188,7 +192,9 @@ def test_repository_is_like_a_dictionary(project: Path, in_memory: None, monkeyp
     """In 500 random steps, and in any of their beginnings, it returns and refuses what a model in memory would."""
     modules = load(project / "app")
     monkeypatch.setattr(modules["settings"], "TABLE_NAME", "table")
-    run(machine(modules), settings=settings(stateful_step_count=50, max_examples=10, phases=[Phase.generate]))
+    steps: list[int] = []
+    run(machine(modules, steps), settings=settings(stateful_step_count=50, max_examples=12, phases=[Phase.generate]))
+    assert len(steps) >= 500
 
 
 def test_index_of_the_docs(project: Path, in_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def installed(bake: Bake, project_venv: Venv, tmp_path: Path) -> Any:
     return install
 
 
-@pytest.mark.parametrize("deployer", ["sam", "serverless"])
+@pytest.mark.parametrize("deployer", ["sam", pytest.param("serverless", marks=pytest.mark.long)])
 def test_run_with_aws_in_memory(deployer: str, installed: Any) -> None:
     """A job is done by the worker, an item is kept, a webhook is checked; nothing of an account of AWS is used."""
     project = installed(**EVERYTHING, deployer=deployer)
