@@ -167,7 +167,7 @@ def test_sample_events(installed: Any) -> None:
     printed, expected = {}, {}
     for source, storage, deployer, names in (
         ("sqs", "dynamodb", "serverless", {"job": "worker", "create-item": "201", "list-items": "200"}),
-        ("s3", "none", "sam", {"upload": "worker", "job": "worker", "create-item": "201", "get-item": "404"}),
+        ("s3", "none", "sam", {"upload": "worker", "job": "worker", "create-item": "201", "get-item": "200"}),
         ("sns", "none", "zip", {"notice": "worker"}),
         ("schedule", "none", "zip", {"tick": "worker"}),
     ):
