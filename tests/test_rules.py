@@ -255,16 +255,17 @@ def test_derived_words(deployer: str) -> None:
         "__url": True,
         "__table": False,
         "__worker": False,
+        "__data": False,
         "__progress": False,
         "__state": False,
         "__domain": "lambda-url.eu-west-1.on.aws",
     }
-    words = ("__table", "__worker", "__progress", "__state")
+    words = ("__table", "__worker", "__data", "__progress", "__state")
     for more, expected in (
-        ({"storage": "dynamodb", "events": "sqs"}, (True, True, True, True)),
-        ({"storage": "dynamodb"}, (True, False, False, True)),
-        ({"events": "s3"}, (False, True, False, True)),
-        ({"secret": True}, (False, False, False, True)),
+        ({"storage": "dynamodb", "events": "sqs"}, (True, True, True, True, True)),
+        ({"storage": "dynamodb"}, (True, False, True, False, True)),
+        ({"events": "s3"}, (False, True, False, False, True)),
+        ({"secret": True}, (False, False, True, False, True)),
     ):
         chosen = rules.derived(answers | more)
         assert tuple(chosen[word] for word in words) == expected
