@@ -44,8 +44,8 @@ iam_actions.extract_resource_arn = as_on_aws
 app.pin_request_origin = lambda address, _: pin(address, True)
 """
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. The lines
-# that it logs of a function have no id. It takes the concurrency of a mapping that comes from a parameter for a text, and
-# sends what a schedule has without the time.
+# that it logs of a function have no id. It takes the concurrency of a mapping that comes from a parameter for a text,
+# and sends what a schedule has without the time.
 START = """
 import time
 from uuid import uuid4
