@@ -22,10 +22,10 @@ WARM = 5
 
 def start(function: Function, python: Path, path: str) -> dict[str, float]:
     """Start a function, send it requests of a path, and return what it took: milliseconds and MiB."""
-    with Emulator(python, function.task, function.layer, function.handler) as emulator:
+    with Emulator(python, function.task, function.layer, function.handler, **function.variables) as emulator:
         for _ in range(1 + WARM):
-            answer = emulator.invoke(http_api(path))
-            assert answer["statusCode"] == 200, answer
+            answer = emulator.invoke(function.event or http_api(path))
+            assert "batchItemFailures" in answer or answer["statusCode"] == 200, answer
         peak = max(map(peak_mib, children(emulator.process.pid)))
         time.sleep(0.02)
         init = emulator.init_ms()

@@ -10,7 +10,7 @@ import zlib
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cookiecutter.main import cookiecutter
 
@@ -34,6 +34,8 @@ class Function(NamedTuple):
     task: Path
     layer: Path
     handler: str = "main.handler"
+    event: dict[str, Any] | None = None  # instead of a request
+    variables: dict[str, str] = {}
 
 
 def make_functions(runtime: str, folder: Path = CACHE / "bench") -> list[Function]:
@@ -88,6 +90,25 @@ def make_realistic(runtime: str, folder: Path = CACHE / "bench realistic") -> li
     ]
 
 
+def make_state(runtime: str, folder: Path = CACHE / "bench state") -> list[Function]:
+    """Build the default project and one with a table, a worker and a secret, and return API, API and worker."""
+    needed(runtime)
+    state = {"storage": "dynamodb", "events": "sqs", "secret": True}
+    parts = {}
+    for name, answers in {"default": {}, "state": state}.items():
+        project = render(runtime, folder / name, **answers)
+        unpack(project, folder / name)
+        parts[name] = (folder / name / "function", folder / name / "layer")
+    event = json.loads((project / "events" / "job.json").read_text(encoding="utf-8"))
+    # Without AWS the table is not asked if a message is done; all else is as on Lambda.
+    variables = {"IDEMPOTENCY_TABLE": "none", "POWERTOOLS_IDEMPOTENCY_DISABLED": "true"}
+    return [
+        Function("the default project's API", *parts["default"]),
+        Function("the API with a table, a worker and a secret", *parts["state"]),
+        Function("its worker", *parts["state"], "worker.handler", event, variables),
+    ]
+
+
 def add_realistic(project: Path) -> None:
     """Put the realistic application in the place of the example in a rendered project."""
     (project / "app" / "items.py").unlink()
@@ -125,11 +146,11 @@ def needed(runtime: str) -> Path:
     return python
 
 
-def render(runtime: str, folder: Path) -> Path:
-    """Render the default project for a runtime into a folder, which is emptied first, and return the project."""
+def render(runtime: str, folder: Path, **more: object) -> Path:
+    """Render the default project for a runtime, or one with more answers, into an emptied folder, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    answers = {"runtime": runtime, "architecture": ARCHITECTURE, "build_layer": False}
+    answers = {"runtime": runtime, "architecture": ARCHITECTURE, "build_layer": False, **more}
     return Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder)))
 
 

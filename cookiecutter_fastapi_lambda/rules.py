@@ -103,6 +103,9 @@ def derived(answers: Mapping[str, object]) -> dict[str, object]:
         "__url": url,
         "__table": answers["storage"] == "dynamodb",
         "__worker": answers["events"] != "none",
+        "__data": answers["storage"] == "dynamodb" or bool(answers["secret"]),
+        "__progress": answers["storage"] == "dynamodb" and answers["events"] != "none",
+        "__state": answers["storage"] != "none" or answers["events"] != "none" or bool(answers["secret"]),
         "__domain": f"{host[0]}.{answers['aws_region']}.{host[1]}",
     }
 

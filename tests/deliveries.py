@@ -35,6 +35,7 @@ class Context:
 
 def main(seed: int) -> dict[str, Any]:
     """Deliver the messages until the queue is empty, and return what became of them."""
+    import batch
     import worker
     from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
     from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyItemAlreadyExistsError
@@ -85,7 +86,7 @@ def main(seed: int) -> dict[str, Any]:
             raise Killed
 
     table = Table()
-    worker.done, worker.work, worker.sqs = lambda: table, work, DeadLetters
+    worker.work, batch.done, batch.client = work, lambda: table, lambda _: DeadLetters()
     dead: list[tuple[str, str]] = []
     # Each is in the queue with how often it was received. A publisher, EventBridge or SNS may send one twice.
     bodies = [body(number) for number in range(MESSAGES)]

@@ -32,7 +32,7 @@ USES: dict[str, dict[str, object]] = {
 CONDITIONS = {
     frozenset({"secret", "table", "worker", "none", "serverless"}): "",
     frozenset({"secret", "table", "worker", "none"}): "cookiecutter.__template",
-    frozenset({"secret", "table"}): "cookiecutter.__table or cookiecutter.secret",
+    frozenset({"secret", "table", "worker"}): "cookiecutter.__state",
     frozenset({"secret", "worker"}): "cookiecutter.__worker or cookiecutter.secret",
 }
 

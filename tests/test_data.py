@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 from moto import mock_aws
 
 from tests.conftest import CONTEXT, Bake
-from tests.facts import Table
+from tests.facts import STACK_ID, Table
 from tests.machine import ARCHITECTURE, BIN, clean_environment
 from tests.ministack import Ministack
 from tests.sam import cfn_lint, sam, translate
@@ -36,20 +36,22 @@ KEY = {
     "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}],
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("kind", "id")],
 }
-MODULES = ("aws", "settings", "store", "items")
+MODULES = ("clients", "settings", "store", "items")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_table_and_secret(stage: str, table: Table) -> None:
     """The function may do with them what it does, and no more; those of prod are kept."""
     facts, prefix = table["sam", "data", stage], "Kept" if stage == "prod" else ""
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"} if prefix else {}
+    kept = dict.fromkeys(("DeletionPolicy", "UpdateReplacePolicy"), "Retain" if prefix else "Delete")
     recovery = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
     properties = KEY | recovery | ({"DeletionProtectionEnabled": True} if prefix else {})
     assert facts["table"] == {f"{prefix}Table": {"Properties": properties} | kept}
     generated = {"PasswordLength": 64, "ExcludePunctuation": True}
     description = {"Fn::Sub": "Key of the signatures that ${AWS::StackName} takes"}
-    secret = {"Properties": {"Description": description, "GenerateSecretString": generated}}
+    identity = {"Fn::Select": [2, {"Fn::Split": ["/", STACK_ID]}]}
+    name = {"Fn::Sub": ["${AWS::StackName}-${Id}", {"Id": identity}]}
+    secret = {"Properties": {"Name": name, "Description": description, "GenerateSecretString": generated}}
     assert facts["secret"] == {f"{prefix}Secret": secret | kept}
     name, arn = {"Ref": f"{prefix}Table"}, {"Fn::GetAtt": [f"{prefix}Secret", "Id"]}
     assert (facts["environment"]["TABLE_NAME"], facts["environment"]["SECRET_ARN"]) == (name, arn)
@@ -94,9 +96,9 @@ NUMBERS = st.decimals(min_value=-(10**9), max_value=10**9, places=2)
 FIELDS = st.fixed_dictionaries({"name": TEXTS, "price": NUMBERS, "tags": st.lists(TEXTS, max_size=3)})
 
 
-def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
-    """Return a state machine that does the same with the repository and with a dictionary."""
-    aws, store = modules["aws"], modules["store"]
+def machine(modules: dict[str, ModuleType], steps: list[int]) -> type[RuleBasedStateMachine]:
+    """Return a state machine that does the same with the repository and with a dictionary, and counts its steps."""
+    clients, store = modules["clients"], modules["store"]
     namespace: dict[str, Any] = {
         "__annotations__": {"name": str, "price": Decimal, "tags": list[str]},
         "__module__": __name__,
@@ -114,11 +116,15 @@ def machine(modules: dict[str, ModuleType]) -> type[RuleBasedStateMachine]:
 
         @initialize()
         def table(self) -> None:
-            client = aws.client("dynamodb")
+            client = clients.client("dynamodb")
             if client.list_tables()["TableNames"]:
                 client.delete_table(TableName="table")
             client.create_table(TableName="table", **KEY)
             store.Repository("other", thing).create(thing(name="apart", price=1, tags=[]))
+
+        @invariant()
+        def count(self) -> None:
+            steps.append(1)
 
         @rule(target=ids, fields=FIELDS)
         def create(self, fields: dict[str, Any]) -> str:
@@ -186,7 +192,9 @@ def test_repository_is_like_a_dictionary(project: Path, in_memory: None, monkeyp
     """In 500 random steps, and in any of their beginnings, it returns and refuses what a model in memory would."""
     modules = load(project / "app")
     monkeypatch.setattr(modules["settings"], "TABLE_NAME", "table")
-    run(machine(modules), settings=settings(stateful_step_count=50, max_examples=10, phases=[Phase.generate]))
+    steps: list[int] = []
+    run(machine(modules, steps), settings=settings(stateful_step_count=50, max_examples=12, phases=[Phase.generate]))
+    assert len(steps) >= 500
 
 
 def test_index_of_the_docs(project: Path, in_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +221,7 @@ def test_index_of_the_docs(project: Path, in_memory: None, monkeypatch: pytest.M
     modules = load(project / "app")
     monkeypatch.setattr(modules["settings"], "TABLE_NAME", "table")
     made_of = {name: properties[0][name] for name in (*KEY, "GlobalSecondaryIndexes")}
-    modules["aws"].client("dynamodb").create_table(TableName="table", **made_of)
+    modules["clients"].client("dynamodb").create_table(TableName="table", **made_of)
     record = type("Named", (modules["store"].Record,), {"__annotations__": {"name": str}, "__module__": __name__})
     things = modules["store"].Repository("thing", record)
     first, _, third = (things.create(record(name=name)) for name in ("a", "b", "a"))

@@ -80,7 +80,7 @@ def test_no_trace_of_a_deployer_that_was_not_chosen(bake: Bake) -> None:
 
 def test_no_trace_of_a_worker_that_was_not_chosen(bake: Bake) -> None:
     """No file, word, dependency or make target of it, and of another source."""
-    worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py"
+    worker = r"(?i)powertools|make replay|idempotency|WorkQueue|\bsqs:|worker\b|jobs\.py|clients\.py|UnavailableError"
     words = {
         "s3": r"aws\.s3|UploadRule|UploadPrefix|EventBridgeEnabled",
         "sns": r"Notice\b|TopicSubscription|sns:Publish",
@@ -102,7 +102,7 @@ def test_no_trace_of_data_that_was_not_chosen(bake: Bake) -> None:
     words = {
         "storage": r"(?i)dynamodb|TABLE_NAME|import store|\bstore\.py|class Repository|KeptTable",
         "secret": r"(?i)secrets ?manager|SECRET_ARN|powertools|webhook|KeptSecret",
-        "either": r"\bmoto\b|\bclients\.py|import clients|UnavailableError|data\.md",
+        "either": r"\bmoto\b|\byaml\.safe|\blocal\.py|AWS=local|\bclients\.py|import clients|UnavailableError|data\.md",
     }
     for deployer, storage, secret in product(CONTEXT["deployer"], CONTEXT["storage"], (False, True)):
         chosen = {"storage": storage == "dynamodb", "secret": secret, "either": storage == "dynamodb" or secret}

@@ -255,10 +255,20 @@ def test_derived_words(deployer: str) -> None:
         "__url": True,
         "__table": False,
         "__worker": False,
+        "__data": False,
+        "__progress": False,
+        "__state": False,
         "__domain": "lambda-url.eu-west-1.on.aws",
     }
-    chosen = rules.derived(answers | {"storage": "dynamodb", "events": "sqs"})
-    assert (chosen["__table"], chosen["__worker"]) == (True, True)
+    words = ("__table", "__worker", "__data", "__progress", "__state")
+    for more, expected in (
+        ({"storage": "dynamodb", "events": "sqs"}, (True, True, True, True, True)),
+        ({"storage": "dynamodb"}, (True, False, True, False, True)),
+        ({"events": "s3"}, (False, True, False, False, True)),
+        ({"secret": True}, (False, False, True, False, True)),
+    ):
+        chosen = rules.derived(answers | more)
+        assert tuple(chosen[word] for word in words) == expected
     assert rules.derived(answers | {"api": "rest_api"})["__domain"] == "execute-api.eu-west-1.amazonaws.com"
 
 

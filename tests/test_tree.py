@@ -33,17 +33,18 @@ OF_DEPLOYER = {
 }
 # Those of a worker, and the sample event of each source.
 OF_WORKER = """
-    app/jobs.py app/messages.py app/worker.py docs/worker.md events/job.json scripts/replay.py
+    app/batch.py app/jobs.py app/messages.py app/worker.py docs/worker.md events/job.json scripts/replay.py
     tests/test_jobs.py tests/test_replay.py tests/test_worker.py
 """.split()
 OF_SOURCE = {"none": [], "sqs": [], "s3": ["upload"], "sns": ["notice"], "schedule": ["tick"]}
-# With storage, with a secret, and with either.
+# With storage, with a secret, with either, and with either or a worker.
 OF_DATA = {
     "none": ["events/get-item.json"],
     "dynamodb": ["app/store.py", "events/list-items.json", "tests/test_store.py"],
     True: ["app/secret.py", "app/webhooks.py", "tests/test_webhooks.py"],
     False: [],
-    "both": ["app/clients.py", "docs/data.md"],
+    "both": ["docs/data.md"],
+    "state": ["app/clients.py"],
 }
 
 
@@ -52,9 +53,11 @@ def expected(answers: dict[str, object]) -> list[str]:
     storage, secret = answers.get("storage", "none"), answers.get("secret", False)
     paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
     source = answers.get("events", "none")
+    paths += ["scripts/local.py"] if source != "none" or storage == "dynamodb" or secret else []
     paths += ["app/progress.py"] if source != "none" and storage == "dynamodb" else []
     paths += [*(OF_WORKER if source != "none" else []), *(f"events/{name}.json" for name in OF_SOURCE[source])]
-    return sorted(paths + (OF_DATA["both"] if storage == "dynamodb" or secret else []))
+    paths += OF_DATA["both"] if storage == "dynamodb" or secret else []
+    return sorted(paths + (OF_DATA["state"] if storage == "dynamodb" or secret or source != "none" else []))
 
 
 def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:

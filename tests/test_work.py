@@ -149,10 +149,10 @@ def test_at_least_once(seed: int, bake: Bake, project_venv: Venv) -> None:
 def test_idempotency_is_what_does_it(bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
     """Without it, messages are worked on twice, so what passes above comes from it."""
     shutil.copytree(bake(events="sqs") / "app", tmp_path / "app")
-    worker = tmp_path / "app" / "worker.py"
-    text = worker.read_text(encoding="utf-8")
-    assert "work_once()(" in text
-    worker.write_text(text.replace("work_once()(identity", "(lambda identity, message: work(message))(identity"))
+    batch = tmp_path / "app" / "batch.py"
+    text = batch.read_text(encoding="utf-8")
+    assert "once(work)(identity" in text
+    batch.write_text(text.replace("once(work)(identity", "(lambda identity, message: work(message))(identity"))
     command = [project_venv(bake(events="sqs"), PYTHON) / "bin" / "python", "-B", ROOT / "tests" / "deliveries.py"]
     result = subprocess.run([*command, tmp_path / "app", "0"], capture_output=True, encoding="utf-8", check=True)
     found = json.loads(result.stdout)

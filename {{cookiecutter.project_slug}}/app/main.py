@@ -7,7 +7,7 @@ from typing import Any
 
 gc.disable()  # until the end of this file: imports make no garbage to collect
 
-{% if cookiecutter.__table or cookiecutter.secret %}
+{% if cookiecutter.__state %}
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 {% else %}
@@ -28,7 +28,7 @@ import settings
 {% if cookiecutter.secret %}
 import webhooks
 {% endif %}
-{% if cookiecutter.__table or cookiecutter.secret %}
+{% if cookiecutter.__state %}
 from clients import UnavailableError
 {% endif %}
 from lambda_handler import LambdaHandler
@@ -52,7 +52,7 @@ app.include_router(jobs.router)
 app.include_router(webhooks.router)
 {% endif %}
 add_middleware(app)
-{% if cookiecutter.__table or cookiecutter.secret %}
+{% if cookiecutter.__state %}
 
 
 @app.exception_handler(UnavailableError)

@@ -6,6 +6,9 @@ An event of the queue is handed to the worker, any other one to the API.
 
 The process is as on Lambda: app/ is its working folder and on its search path, Lambda's variables are set, packages for
 development cannot be imported, and files cannot be written but below the folder for temporary ones.
+{% if cookiecutter.__state %}
+AWS is in memory, see local.py: what that needs to be imported can be.
+{% endif %}
 """
 
 import argparse
@@ -147,6 +150,11 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"invoke.py: {path} is not a JSON event, such as events/{{ "list-items" if cookiecutter.__table else "get-item" }}.json: {error}", file=sys.stderr)
         return 2
+    {% if cookiecutter.__state %}
+    import local
+
+    local.start_aws()
+    {% endif %}
     {% if cookiecutter.__worker %}
     if isinstance(event, dict) and "Records" in event:
         batch = load_handler(for_worker=True)(event, Context())

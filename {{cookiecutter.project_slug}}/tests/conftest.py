@@ -27,6 +27,9 @@ with contextlib.chdir(PROJECT / "app"):
     {% if cookiecutter.__table or cookiecutter.secret %}
     import clients
     {% endif %}
+    {% if cookiecutter.__table %}
+    import local
+    {% endif %}
     import main
     {% if cookiecutter.__table or cookiecutter.secret %}
     import settings
@@ -66,14 +69,9 @@ def aws_in_memory() -> Iterator[None]:
 {% endif %}
 {% if cookiecutter.__table %}
 def create_table() -> None:
-    """Create a table with the key of the one that is deployed."""
-    key = {"kind": "HASH", "id": "RANGE"}
-    clients.client("dynamodb").create_table(
-        TableName="table",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in key.items()],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in key],
-    )
+    """Create a table with the key and the indexes of the one that is deployed."""
+    properties = local.of_type(local.read_resources(), "AWS::DynamoDB::Table")["Table"]
+    clients.client("dynamodb").create_table(TableName="table", **local.table(properties))
 
 
 @pytest.fixture

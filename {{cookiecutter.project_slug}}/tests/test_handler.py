@@ -40,7 +40,7 @@ sys.addaudithook(refuse_connections)
 sys.path[:0] = sys.argv[1:]
 import invoke
 assert callable(invoke.load_handler())
-{% if cookiecutter.__table or cookiecutter.secret or cookiecutter.__worker %}
+{% if cookiecutter.__state %}
 # They take long to import: the first request that needs them does.
 assert not {"boto3", "botocore"{{ ', "aws_lambda_powertools"' if cookiecutter.secret or cookiecutter.__worker }}} & sys.modules.keys()
 {% endif %}
