@@ -70,7 +70,7 @@ def test_clean_or_skipped_with_a_reason(bake: Bake, package: Package, tmp_path: 
         (tmp_path / f"{source}.yaml").write_text(text, encoding="utf-8")
     failed, skipped = checkov(tmp_path)
     assert failed == OF_SAM
-    of_state = {"CKV_AWS_119", "CKV_AWS_149", "CKV2_AWS_57"}  # the table, and twice the secret
+    of_state = {"CKV_AWS_27", "CKV_AWS_119", "CKV_AWS_149"}  # queues, tables and the secret
     assert {check for _, _, check in skipped} >= {"CKV_AWS_26", "CKV_AWS_116", "CKV_AWS_173"} | of_state
 
 
