@@ -20,6 +20,7 @@ from tests.test_permissions import deployed as with_state
 OF_SAM = {
     ("sam-rest_api.json", "RestApiStage", "CKV_AWS_120"),  # skipped at RestApi: a cache costs by the hour
     ("sam-function_url.json", "ApiFunctionUrl", "CKV_AWS_258"),  # the URL is public until authentication is added
+    ("zip-sns.json", "ApiFunctionUrl", "CKV_AWS_258"),  # the same
 }
 
 Results = set[tuple[str, str, str]]  # file, resource and check
