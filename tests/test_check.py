@@ -108,6 +108,44 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
     )
 
 
+# What is changed of a queue with a timeout of 360 s for a function with one of 60 s: the mistake, and what is found.
+QUEUES = {
+    "a shorter one": ("VisibilityTimeout: 360", "VisibilityTimeout: 359", ["queues"]),
+    "a longer function": ("Timeout: 60", "Timeout: 61", ["queues"]),
+    "none": ("VisibilityTimeout: 360", "DelaySeconds: 0", ["E3505", "queues"]),
+    "one shorter than the function's": ("VisibilityTimeout: 360", "VisibilityTimeout: 30", ["E3505", "queues"]),
+    "both longer": ("VisibilityTimeout: 360", "VisibilityTimeout: 720", []),
+}
+
+
+@pytest.mark.parametrize(
+    ("deployer", "mistake"),
+    [
+        ("sam", "a shorter one"),
+        ("serverless", "a longer function"),
+        *(pytest.param(*pair, marks=pytest.mark.long) for pair in product(CONTEXT["deployer"], QUEUES)),
+    ],
+)
+def test_visibility_timeout(deployer: str, mistake: str, bake: Bake, tmp_path: Path) -> None:
+    """A message is invisible for six times the timeout of the function that gets it, or `make check` says so."""
+    project = prepare(bake(deployer=deployer, events="sqs"), tmp_path / "project")
+    path = project / ("serverless.yml" if deployer == "serverless" else "template.yaml")
+    text = path.read_text(encoding="utf-8")
+    right, wrong, rules = QUEUES[mistake]
+    assert text.count(f" {right}\n") == 1
+    text = text.replace(f" {right}\n", f" {wrong}\n")
+    if mistake == "both longer":
+        text = text.replace(" Timeout: 60\n", " Timeout: 120\n")
+    path.write_text(text, encoding="utf-8")
+    code, lines = check(project)
+    found = [line.split(": ")[2] for line in lines if line.startswith(path.name)]
+    assert (code, found) == (int(bool(rules)), rules), lines
+    if "queues" in found:
+        worker = "WorkerLambdaFunction" if deployer == "serverless" else "WorkerFunction"
+        needed = 366 if mistake == "a longer function" else 360
+        assert f"; set it to at least {needed}: six times the timeout of {worker}, as AWS recommends" in lines[-2]
+
+
 RULES = """
 import json
 from findings import log_groups, statements
