@@ -51,7 +51,7 @@ SLUG_LENGTH = (2, 40)
 DEPENDENCIES = set(
     """
     anyio aws-lambda-powertools aws-sam-translator boto3 botocore cfn-lint cloudformation-validate fastapi httpx2 mangum
-    moto mypy pydantic pytest ruff starlette uvicorn
+    moto mypy pydantic pytest pyyaml ruff starlette uvicorn
     """.split()
 )
 OUR_FOLDERS = {"app", "events", "package", "python", "tests"}
