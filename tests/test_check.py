@@ -15,10 +15,13 @@ from tests.machine import BIN, UV, clean_environment, interpreter, links
 
 # Each deployer and each front end once; `make test-all` has the other pairs.
 FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
+# SAM's is in test_tools_are_installed_by_the_first_run.
+CLEAN = [pair for pair in FEW if pair != ("sam", "http_api")]
 REST = [pair for pair in product(CONTEXT["deployer"], CONTEXT["api"]) if pair not in FEW]
 
 
-@pytest.mark.parametrize(("deployer", "api"), [*FEW, *(pytest.param(*pair, marks=pytest.mark.long) for pair in REST)])
+@pytest.mark.deployment
+@pytest.mark.parametrize(("deployer", "api"), [*CLEAN, *(pytest.param(*pair, marks=pytest.mark.long) for pair in REST)])
 def test_nothing_is_found(deployer: str, api: str, bake: Bake, tmp_path: Path) -> None:
     """Offline and without credentials, in each stage, of each front end and deployer."""
     project = prepare(bake(deployer=deployer, api=api), tmp_path / "project")
@@ -46,6 +49,7 @@ MISTAKES = {
 URLS = {"http_api": "!Sub https://${HttpApi}.example.com", "rest_api": "!Sub https://${RestApi}.example.com"}
 
 
+@pytest.mark.deployment
 @pytest.mark.parametrize(
     ("deployer", "api"), [*FEW, pytest.param("serverless", "function_url", marks=pytest.mark.long)]
 )
@@ -158,12 +162,13 @@ def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
 
 
 def test_tools_are_installed_by_the_first_run(bake: Bake, tmp_path: Path) -> None:
-    """`make check` needs no `make install`; later runs need no network."""
+    """`make check` needs no `make install`; later runs need no network; of a project with SAM too nothing is found."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
     commands = links(tmp_path / "bin", uv=UV, python3=BIN / "python", python3_13=interpreter("python3.13"))
     variables = clean_environment(tmp_path, commands, UV_PYTHON_DOWNLOADS="never")
-    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), ({"UV_OFFLINE": "1"}, [])):
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "UV_OFFLINE": "1"}
+    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), (nowhere, [])):
         result = subprocess.run(
             ["make", "--silent", "check"], cwd=project, env=variables | more, capture_output=True, encoding="utf-8"
         )
