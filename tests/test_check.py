@@ -1,6 +1,5 @@
 """`make check` of a rendered project: it finds nothing in one as it is, and each kind of error in one that has it."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.check import check, environment, prepare
+from tests.check import check, prepare
 from tests.conftest import CONTEXT, Bake
 from tests.machine import BIN, UV, clean_environment, interpreter, links
 
@@ -110,37 +109,6 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
             "make check: 8 found",
         ],
     )
-
-
-RULES = """
-import json
-from findings import log_groups, statements
-
-allow = {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": ["x"]}
-powers = ["arn:aws:iam::aws:policy/AdministratorAccess", {"Fn::Sub": "arn:aws:iam::aws:policy/AmazonS3FullAccess"}]
-resources = {
-    "Inline": ("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Statement": [allow]}}]}),
-    "Managed": ("AWS::IAM::Role", {"ManagedPolicyArns": powers}),
-    "Bare": ("AWS::Lambda::Function", {}),
-    "Good": ("AWS::Lambda::Function", {"LoggingConfig": {"LogGroup": {"Ref": "Group"}}}),
-    "Group": ("AWS::Logs::LogGroup", {"RetentionInDays": 7}),
-}
-template = {"Resources": {name: {"Type": kind, "Properties": each} for name, (kind, each) in resources.items()}}
-print(json.dumps([*statements({}, template), *log_groups({}, template)]))
-"""
-
-
-def test_rules_of_what_a_project_does_not_have(bake: Bake) -> None:
-    """Policies of AWS that allow too much, NotAction, and a function whose log group Lambda would make."""
-    python = environment(bake() / "requirements-check.txt") / "bin" / "python"
-    command = [python, "-B", "-c", RULES]
-    said = subprocess.run(command, cwd=bake() / "scripts", capture_output=True, check=True, encoding="utf-8").stdout
-    assert [(name, text.split(";")[0].split("/")[-1]) for name, text in json.loads(said)] == [
-        ("Inline", "NotAction and NotResource allow all but what they name"),
-        ("Managed", "AdministratorAccess allows actions that the template does not name"),
-        ("Managed", "AmazonS3FullAccess allows actions that the template does not name"),
-        ("Bare", "Lambda makes a log group that keeps its logs for ever"),
-    ]
 
 
 def test_without_osls_it_is_said(bake: Bake, tmp_path: Path) -> None:
