@@ -3,7 +3,6 @@
 import importlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,13 +14,13 @@ from tests.conftest import Bake
 
 
 @pytest.fixture(scope="module")
-def module(bake: Bake) -> Iterator[ModuleType]:
+def module(bake: Bake) -> ModuleType:
     """Return findings.py of a project, as a module."""
     scripts = str(bake(deployer="zip") / "scripts")
     sys.path.insert(0, scripts)
-    yield importlib.import_module("findings")
+    found = importlib.import_module("findings")
     sys.path.remove(scripts)
-    del sys.modules["findings"]
+    return found
 
 
 def made(**resources: tuple[str, dict[str, Any]]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_interrupted_build_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         post_gen_project.build_layer()
     assert handlers == [signal.default_int_handler, signal.SIG_IGN]
+    assert process.call_args.kwargs["stdin"] == subprocess.DEVNULL
     assert signal.getsignal(signal.SIGINT) == before
 
 
@@ -99,6 +100,9 @@ def test_summary(name: str, start: str, command: str, tmp_path: Path, monkeypatc
     assert post_gen_project.summary(GOOD, project, built=True) == [created, "Next:", *commands]
     later = "package/ is not built yet: run `python scripts/build.py layer` in the project, or `make layer`."
     assert post_gen_project.summary(GOOD, project, built=False) == [created, later, "Next:", *commands]
+    with monkeypatch.context() as context:
+        context.setattr("os.path.relpath", Mock(side_effect=ValueError("another drive")))
+        assert post_gen_project.summary(GOOD, Path("/p/x"), built=True)[2] == "  cd /p/x"
     monkeypatch.delenv("PWD")
     assert post_gen_project.summary(GOOD, project, built=True)[2] == (
         f'  cd "{name}"' if " " in name else f"  cd {name}"
@@ -142,6 +146,9 @@ def test_lines_on_any_console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr("sys.stdout", stream)
     post_gen_project.say("ready")
     stream.flush.assert_called_once_with()
+    for error in (OSError, ValueError):
+        monkeypatch.setattr("sys.stdout", Mock(write=Mock(side_effect=error), fileno=Mock(side_effect=error)))
+        post_gen_project.say("nobody")
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as closed:  # noqa: PTH123 - it has no path
