@@ -59,6 +59,7 @@ def deployed(bake: Bake, package: Package) -> dict[str, dict[str, object]]:
     return made
 
 
+@pytest.mark.deployment
 def test_clean_or_skipped_with_a_reason(bake: Bake, package: Package, tmp_path: Path) -> None:
     """Each front end and engine, and table, secret and worker, as it is written and as it is deployed."""
     for file, content in deployed(bake, package).items():
