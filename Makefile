@@ -20,11 +20,11 @@ test: .venv/test ## lint the template and run the tests that are not marked long
 test-all: .venv/test ## run make test, all deployments, the tests of a project for each pair of answers, mutation tests, and the suites of FastAPI and Starlette
 	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
-test-deploy: .venv/test ## deploy whole projects with each deployer, to an emulator of AWS: make test-deploy ARGS="-k sam"
-	@$(BIN)/python -B -m pytest $(WORKERS) --deployments tests/test_deploy.py tests/test_deployments.py tests/test_deploying_role.py tests/test_sam_guided.py tests/test_first_hour.py $(ARGS)
+test-deploy: .venv/test ## run the tests marked deployment: whole projects are checked, and deployed with each deployer to an emulator of AWS: make test-deploy ARGS="-k sam"
+	@$(BIN)/python -B -m pytest $(WORKERS) --deployments -m deployment $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
-	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
+	@for name in cold_start warm_request build_time realistic state tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B -m tests.lock

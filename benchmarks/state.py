@@ -11,7 +11,7 @@ from functions import machine, make_state, ratio, write
 from tests.machine import interpreter
 
 PATH = "/health"
-TARGETS = {"state": 1.05, "worker": 0.5}
+TARGETS = {"the API with all three, to the default's": 1.05, "the worker, to that API": 0.5}
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     functions = make_state(options.runtime)
     figures = cold_start.measure(functions, interpreter(options.runtime), options.rounds, PATH)
     default, state, worker = (figures[function.name]["init"] for function in functions)
-    ratios = {"state": ratio(state, default), "worker": ratio(worker, state)}
+    ratios = dict(zip(TARGETS, (ratio(state, default), ratio(worker, state)), strict=True))
     medians = cold_start.medians_of(figures)
     for name, of in medians.items():
         print(f"{name}: {of}")

@@ -20,8 +20,8 @@ REALISTIC = {
 
 def tables() -> dict[str, str]:
     """Return each table by its name in README.md."""
-    names = ("cold_start", "warm_request", "build_time", "realistic")
-    cold, warm, build, realistic = (json.loads((HERE / f"{name}.json").read_text("utf-8")) for name in names)
+    names = ("cold_start", "warm_request", "build_time", "realistic", "state")
+    cold, warm, build, realistic, state = (json.loads((HERE / f"{name}.json").read_text("utf-8")) for name in names)
     rows = [
         "| | init ms | first request ms | sum ms | later requests ms | memory MiB | zipped MiB |",
         "|---|---|---|---|---|---|---|",
@@ -48,7 +48,13 @@ def tables() -> dict[str, str]:
         ratio, *quartiles = realistic["ratios"].get(of, [round(ours[of] / theirs[of], 2)])
         spread = f" ({quartiles[0]}-{quartiles[1]})" if quartiles else ""
         realistic_rows.append(f"| {name} | {ours[of]:.{digits}f} | {theirs[of]:.{digits}f} | {ratio}{spread} |")
+    state_rows = ["| | init ms | first request or batch ms | later ones ms | memory MiB |", "|---|---|---|---|---|"]
+    for name, of in state["medians"].items():
+        state_rows.append(f"| {name} | {of['init']:.0f} | {of['first']:.0f} | {of['warm']:.1f} | {of['memory']:.0f} |")
+    state_rows += ["", "| init | ratio (quartiles) |", "|---|---|"]
+    state_rows += [f"| {name} | {middle} ({low}-{high}) |" for name, (middle, low, high) in state["ratios"].items()]
     every = {"cold start": rows, "warm request": warm_rows, "build time": build_rows, "realistic": realistic_rows}
+    every["state"] = state_rows
     return {name: "\n".join(lines) for name, lines in every.items()}
 
 

@@ -49,7 +49,12 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SLUG_LENGTH = (2, 40)
 # uv cannot resolve a package that has the name of one of its dependencies, and Python may import a folder in place
 # of a module of the same name.
-DEPENDENCIES = {"anyio", "fastapi", "mangum", "pydantic", "pytest", "ruff", "starlette", "uvicorn"}
+DEPENDENCIES = set(
+    """
+    anyio aws-lambda-powertools aws-sam-translator boto3 botocore cfn-lint cloudformation-validate fastapi httpx2 mangum
+    moto mypy pydantic pytest pyyaml ruff starlette uvicorn
+    """.split()
+)
 OUR_FOLDERS = {"app", "events", "package", "python", "tests"}
 # Names that Windows reserves for devices.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}

@@ -114,7 +114,7 @@ def deployed_with(deployer: str) -> list[str]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `make test-all` and `make test-deploy`."""
     parser.addoption("--all-projects", action="store_true", help="run the tests that take minutes")
-    parser.addoption("--deployments", action="store_true", help="run the tests that deploy whole projects")
+    parser.addoption("--deployments", action="store_true", help="run the tests marked deployment as well")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -142,8 +142,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("tested_variant", [*VARIANTS] if everything else few)
     if "packaged_variant" in metafunc.fixturenames:
         names = deployed_with("serverless")
-        few = ["serverless", "serverless-rest_api", "serverless-function_url", "serverless-data"]
-        few += [name for name in names if "cn-north-1" in name and "hostile" in name][:1]
+        few: list[object] = ["serverless", "serverless-rest_api", "serverless-function_url", "serverless-data"]
+        other = [name for name in names if "cn-north-1" in name and "hostile" in name][:1]
+        few += [pytest.param(name, marks=pytest.mark.deployment) for name in other]
         metafunc.parametrize("packaged_variant", names if everything else few)
 
 

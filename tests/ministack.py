@@ -19,15 +19,19 @@ from tests.machine import CACHE, ROOT, UV, free_port, interpreter
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # With AUTH=true, ministack asks for permissions on a log group where AWS asks for them on a log stream in it, and on
-# everything where AWS asks for them on the stack of a change set. It has no TLS, which policies of buckets ask for.
+# everything where AWS asks for them on the stack of a change set. It has no TLS, which policies of buckets and queues
+# ask for: so each request passes as one with it, but for those with x-forwarded-proto. And it asks for no permission
+# where Lambda takes messages from a queue, and where EventBridge and its Scheduler send to one.
 AUTHORIZE = """
 from json import loads
 
 from ministack import app
-from ministack.core import iam_actions
-from ministack.services import cloudformation
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import cloudformation, eventbridge, lambda_svc, sqs
 
-resource, pin = iam_actions.extract_resource_arn, app.pin_request_origin
+resource, application = iam_actions.extract_resource_arn, app.app
+batches, send = lambda_svc._sqs_esm_concurrency, eventbridge._invoke_target
+TAKING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 
 def as_on_aws(service, method, path, headers, body, parameters, *more):
@@ -40,8 +44,36 @@ def as_on_aws(service, method, path, headers, body, parameters, *more):
     return arn
 
 
+async def over_tls(scope, receive, send):
+    await application({**scope, "scheme": "https"} if scope["type"] == "http" else scope, receive, send)
+
+
+def may(role, action, queue):
+    account, name = role.split(":")[4], role.rpartition("/")[2]
+    asked = iam_evaluator.EvalContext(role, "AssumedRole", account, action, queue, "us-east-1", secure_transport=True)
+    allowed = iam_evaluator.evaluate(asked, iam_evaluator._gather_role_policies(name, account)).decision == "Allow"
+    return allowed or print(f"{name} is not authorized to perform: {action}", flush=True)
+
+
+def batches_if_allowed(mapping, function, *more):
+    allowed = all(may(function["config"]["Role"], action, mapping["EventSourceArn"]) for action in TAKING)
+    return batches(mapping, function, *more) if allowed else 0
+
+
+def send_if_allowed(target, event, rule, *more):
+    queue, role, service = target["Arn"], target.get("RoleArn"), "events.amazonaws.com"
+    iam_evaluator.pin_request_origin("127.0.0.1", True)
+    if ":sqs:" not in queue or (
+        may(role, "sqs:SendMessage", queue)
+        if role
+        else sqs.queue_policy_allows(queue, service, rule["Arn"], queue.split(":")[4])
+    ):
+        send(target, event, rule, *more)
+
+
 iam_actions.extract_resource_arn = as_on_aws
-app.pin_request_origin = lambda address, _: pin(address, True)
+app.app = over_tls
+lambda_svc._sqs_esm_concurrency, eventbridge._invoke_target = batches_if_allowed, send_if_allowed
 """
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. The lines
 # that it logs of a function have no id. It takes the concurrency of a mapping that comes from a parameter for a text,

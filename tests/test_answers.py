@@ -30,8 +30,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("prompt", "value"), REFUSED)
-@pytest.mark.parametrize("overwrite", [[], ["-f"]], ids=["new", "over"])
+# With -f a folder that is there is written into; each question once.
+FORCED = dict(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "value", "overwrite"),
+    [*((prompt, value, []) for prompt, value in REFUSED), *((*each, ["-f"]) for each in FORCED.items())],
+    ids=str,
+)
 def test_refused_before_anything_is_written(prompt: str, value: str, overwrite: list[str], tmp_path: Path) -> None:
     """One sentence, exit code 1, and the folders are as they were."""
     output = tmp_path / "output"
@@ -62,6 +69,12 @@ def replay(tmp_path: Path, answers: dict[str, object], *arguments: str) -> subpr
     )
 
 
+@pytest.fixture(scope="module")
+def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Return what Cookiecutter stores when every answer is the default."""
+    return stored(tmp_path_factory.mktemp("defaults"))
+
+
 def stored(tmp_path: Path, *arguments: str) -> dict[str, object]:
     """Generate a project and return what Cookiecutter has stored for --replay."""
     assert generate(tmp_path / "output", "build_layer=no", *arguments).returncode == 0
@@ -70,9 +83,9 @@ def stored(tmp_path: Path, *arguments: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("hooks", ["yes", "no"])
-def test_replayed_answers_are_checked_too(hooks: str, tmp_path: Path) -> None:
+def test_replayed_answers_are_checked_too(hooks: str, defaults: dict[str, object], tmp_path: Path) -> None:
     """A replay file is not asked again; its answers are judged all the same, before there is a folder."""
-    edited = stored(tmp_path) | {"aws_region": "us-est-1", "runtime": "python3.9"}
+    edited = defaults | {"aws_region": "us-est-1", "runtime": "python3.9"}
     result = replay(tmp_path, edited, "--accept-hooks", hooks)
     assert result.returncode == 1
     assert result.stderr.startswith("aws_region: 'us-est-1' must be the code of a region;")
@@ -92,9 +105,11 @@ KEPT = ["all", "the answers alone", "all", "the answers alone", "all"]
 
 
 @pytest.mark.parametrize(("edit", "kept"), [*zip(EDITS, KEPT, strict=True)], ids=str)
-def test_edited_replay_file(kept: str, edit: dict[str, str], tmp_path: Path, bake: Bake) -> None:
+def test_edited_replay_file(
+    kept: str, edit: dict[str, str], defaults: dict[str, object], tmp_path: Path, bake: Bake
+) -> None:
     """It renders the project of its answers, whatever else it holds."""
-    answers = stored(tmp_path) | edit
+    answers = defaults | edit
     if kept == "the answers alone":
         answers = {name: answers[name] for name in QUESTIONS}
     result = replay(tmp_path, answers)

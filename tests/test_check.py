@@ -1,6 +1,5 @@
 """`make check` of a rendered project: it finds nothing in one as it is, and each kind of error in one that has it."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -9,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.check import check, environment, prepare
+from tests.check import check, prepare
 from tests.conftest import CONTEXT, Bake
 from tests.machine import BIN, UV, clean_environment, interpreter, links
 
 # Each deployer and each front end once; `make test-all` has the other pairs.
 FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
+# SAM's is in test_tools_are_installed_by_the_first_run.
+CLEAN = [pair for pair in FEW if pair != ("sam", "http_api")]
 REST = [pair for pair in product(CONTEXT["deployer"], CONTEXT["api"]) if pair not in FEW]
 
 
-@pytest.mark.parametrize(("deployer", "api"), [*FEW, *(pytest.param(*pair, marks=pytest.mark.long) for pair in REST)])
+@pytest.mark.deployment
+@pytest.mark.parametrize(("deployer", "api"), [*CLEAN, *(pytest.param(*pair, marks=pytest.mark.long) for pair in REST)])
 def test_nothing_is_found(deployer: str, api: str, bake: Bake, tmp_path: Path) -> None:
     """Offline and without credentials, in each stage, of each front end and deployer."""
     project = prepare(bake(deployer=deployer, api=api), tmp_path / "project")
@@ -46,6 +48,7 @@ MISTAKES = {
 URLS = {"http_api": "!Sub https://${HttpApi}.example.com", "rest_api": "!Sub https://${RestApi}.example.com"}
 
 
+@pytest.mark.deployment
 @pytest.mark.parametrize(
     ("deployer", "api"), [*FEW, pytest.param("serverless", "function_url", marks=pytest.mark.long)]
 )
@@ -108,35 +111,42 @@ def test_mistakes_of_one_stage(bake: Bake, tmp_path: Path) -> None:
     )
 
 
-RULES = """
-import json
-from findings import log_groups, statements
-
-allow = {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": ["x"]}
-powers = ["arn:aws:iam::aws:policy/AdministratorAccess", {"Fn::Sub": "arn:aws:iam::aws:policy/AmazonS3FullAccess"}]
-resources = {
-    "Inline": ("AWS::IAM::Role", {"Policies": [{"PolicyDocument": {"Statement": [allow]}}]}),
-    "Managed": ("AWS::IAM::Role", {"ManagedPolicyArns": powers}),
-    "Bare": ("AWS::Lambda::Function", {}),
-    "Good": ("AWS::Lambda::Function", {"LoggingConfig": {"LogGroup": {"Ref": "Group"}}}),
-    "Group": ("AWS::Logs::LogGroup", {"RetentionInDays": 7}),
+# What is changed of a queue with a timeout of 360 s for a function with one of 60 s: the mistake, and what is found.
+QUEUES = {
+    "a shorter one": ("VisibilityTimeout: 360", "VisibilityTimeout: 359", ["queues"]),
+    "a longer function": ("Timeout: 60", "Timeout: 61", ["queues"]),
+    "none": ("VisibilityTimeout: 360", "DelaySeconds: 0", ["E3505", "queues"]),
+    "one shorter than the function's": ("VisibilityTimeout: 360", "VisibilityTimeout: 30", ["E3505", "queues"]),
+    "both longer": ("VisibilityTimeout: 360", "VisibilityTimeout: 720", []),
 }
-template = {"Resources": {name: {"Type": kind, "Properties": each} for name, (kind, each) in resources.items()}}
-print(json.dumps([*statements({}, template), *log_groups({}, template)]))
-"""
 
 
-def test_rules_of_what_a_project_does_not_have(bake: Bake) -> None:
-    """Policies of AWS that allow too much, NotAction, and a function whose log group Lambda would make."""
-    python = environment(bake() / "requirements-check.txt") / "bin" / "python"
-    command = [python, "-B", "-c", RULES]
-    said = subprocess.run(command, cwd=bake() / "scripts", capture_output=True, check=True, encoding="utf-8").stdout
-    assert [(name, text.split(";")[0].split("/")[-1]) for name, text in json.loads(said)] == [
-        ("Inline", "NotAction and NotResource allow all but what they name"),
-        ("Managed", "AdministratorAccess allows actions that the template does not name"),
-        ("Managed", "AmazonS3FullAccess allows actions that the template does not name"),
-        ("Bare", "Lambda makes a log group that keeps its logs for ever"),
-    ]
+@pytest.mark.parametrize(
+    ("deployer", "mistake"),
+    [
+        ("sam", "a shorter one"),
+        ("serverless", "a longer function"),
+        *(pytest.param(*pair, marks=pytest.mark.long) for pair in product(CONTEXT["deployer"], QUEUES)),
+    ],
+)
+def test_visibility_timeout(deployer: str, mistake: str, bake: Bake, tmp_path: Path) -> None:
+    """A message is invisible for six times the timeout of the function that gets it, or `make check` says so."""
+    project = prepare(bake(deployer=deployer, events="sqs"), tmp_path / "project")
+    path = project / ("serverless.yml" if deployer == "serverless" else "template.yaml")
+    text = path.read_text(encoding="utf-8")
+    right, wrong, rules = QUEUES[mistake]
+    assert text.count(f" {right}\n") == 1
+    text = text.replace(f" {right}\n", f" {wrong}\n")
+    if mistake == "both longer":
+        text = text.replace(" Timeout: 60\n", " Timeout: 120\n")
+    path.write_text(text, encoding="utf-8")
+    code, lines = check(project)
+    found = [line.split(": ")[2] for line in lines if line.startswith(path.name)]
+    assert (code, found) == (int(bool(rules)), rules), lines
+    if "queues" in found:
+        worker = "WorkerLambdaFunction" if deployer == "serverless" else "WorkerFunction"
+        needed = 366 if mistake == "a longer function" else 360
+        assert f"; set it to at least {needed}: six times the timeout of {worker}, as AWS recommends" in lines[-2]
 
 
 def test_without_osls_it_is_said(bake: Bake, tmp_path: Path) -> None:
@@ -158,12 +168,13 @@ def test_what_osls_says_is_shown(bake: Bake, tmp_path: Path) -> None:
 
 
 def test_tools_are_installed_by_the_first_run(bake: Bake, tmp_path: Path) -> None:
-    """`make check` needs no `make install`; later runs need no network."""
+    """`make check` needs no `make install`; later runs need no network; of a project with SAM too nothing is found."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
     commands = links(tmp_path / "bin", uv=UV, python3=BIN / "python", python3_13=interpreter("python3.13"))
     variables = clean_environment(tmp_path, commands, UV_PYTHON_DOWNLOADS="never")
-    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), ({"UV_OFFLINE": "1"}, [])):
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "UV_OFFLINE": "1"}
+    for more, first in (({}, ["Making .venv-check with Python 3.13 ..."]), (nowhere, [])):
         result = subprocess.run(
             ["make", "--silent", "check"], cwd=project, env=variables | more, capture_output=True, encoding="utf-8"
         )

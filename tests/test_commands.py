@@ -31,8 +31,9 @@ def test_make_new(clone: Path, tmp_path: Path) -> None:
 def test_ci_runs_the_readmes_command() -> None:
     """What CI runs is what a contributor types."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert script.rstrip().endswith("exec make test")
-    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script.rstrip().endswith("\nmake test\nexec make test-deploy")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\nmake test\n" in readme and "`make test-deploy`" in readme
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 

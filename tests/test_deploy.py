@@ -102,6 +102,7 @@ def address(said: str) -> str:
     return re.search(r"^ApiUrl: (https://\S+/)$", said, re.MULTILINE)[1]
 
 
+@pytest.mark.deployment
 def test_life(project: Callable[..., Project], ministack: Ministack) -> None:
     """Created, nothing to change, a parameter, code, layer, a failure, three times back, away: said, and served."""
     life = project("life")
@@ -176,6 +177,7 @@ def test_other_front_ends(api: str, project: Callable[..., Project], ministack: 
     assert ministack.call(f"{url}items/42") == (200, b'{"item_id":42,"name":"Item 42"}')
 
 
+@pytest.mark.deployment
 def test_own_bucket(project: Callable[..., Project], ministack: Ministack) -> None:
     """It is private, encrypted, for TLS only, old archives expire, and its name fits for the longest slug."""
     own = project("the-longest-name-that-is-allowed-for-one")
@@ -203,6 +205,7 @@ def test_template_of_the_bucket_is_clean(bake: Bake) -> None:
         assert cfn_lint(read_yaml(text), region) == []
 
 
+@pytest.mark.deployment
 def test_bucket_of_the_user(project: Callable[..., Project], ministack: Ministack) -> None:
     """One that is named is used, no other is made, and it is not deleted; what was uploaded to it for the stack is."""
     named, s3 = project("named"), ministack.client("s3")
@@ -223,6 +226,7 @@ def test_bucket_of_the_user(project: Callable[..., Project], ministack: Ministac
     assert [each["Key"] for each in s3.list_objects_v2(Bucket="mine")["Contents"]] == ["named-dev.txt"]
 
 
+@pytest.mark.deployment
 def test_package(project: Callable[..., Project], ministack: Ministack) -> None:
     """dist/packaged.yaml is what the Console takes: CloudFormation makes a stack of it as it is, which answers."""
     package = project("packaged", api="function_url")
@@ -246,6 +250,7 @@ def test_package(project: Callable[..., Project], ministack: Ministack) -> None:
     assert "template.yaml has no line for dist/layer.zip" in package("--package", code=1)
 
 
+@pytest.mark.deployment
 def test_interrupted(project: Callable[..., Project], ministack: Ministack) -> None:
     """Ctrl-C leaves CloudFormation at work and says how to follow it; until that ends, nothing else is begun."""
     stopped = project("stopped")
@@ -280,6 +285,7 @@ def test_interrupted(project: Callable[..., Project], ministack: Ministack) -> N
     assert "DELETE_COMPLETE stopped-dev\n" in stopped("delete", "--yes", script="stage")
 
 
+@pytest.mark.deployment
 def test_change_set_that_was_not_executed(project: Callable[..., Project], ministack: Ministack) -> None:
     """A stack in REVIEW_IN_PROGRESS has nothing in it: the next run says so and goes on, or deletes it."""
     left, cloudformation = project("left"), ministack.client("cloudformation")
@@ -328,6 +334,7 @@ def test_without_boto3(project: Callable[..., Project]) -> None:
     )
 
 
+@pytest.mark.deployment
 def test_delete_asks(project: Callable[..., Project]) -> None:
     """On a terminal it wants the name typed; the end of the input is a no."""
     import pty

@@ -22,15 +22,16 @@ from tests.test_deployments import Osls, Sam
 OWN, OTHER = "orders-api-dev", "payments-api-dev"
 
 
-def allow(aws: Ministack, project: Path) -> dict[str, str]:
-    """Create the policy of a project as its head says, and return the credentials of a user who has it."""
+def allow(aws: Ministack, project: Path, stack: str = "deploy", user: str = "pipeline") -> dict[str, str]:
+    """Create the policies of a project as their head says, and return the credentials of a user who has them."""
     cloudformation, iam = aws.client("cloudformation"), aws.client("iam")
     text = (project / "docs" / "deploy-policy.yaml").read_text(encoding="utf-8")
-    cloudformation.create_stack(StackName="deploy", TemplateBody=text, Capabilities=["CAPABILITY_IAM"])
-    cloudformation.get_waiter("stack_create_complete").wait(StackName="deploy", WaiterConfig={"Delay": 1})
-    iam.create_user(UserName="pipeline")
-    iam.attach_user_policy(UserName="pipeline", PolicyArn=aws.outputs("deploy")["PolicyArn"])
-    key = iam.create_access_key(UserName="pipeline")["AccessKey"]
+    cloudformation.create_stack(StackName=stack, TemplateBody=text, Capabilities=["CAPABILITY_IAM"])
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    iam.create_user(UserName=user)
+    for policy in aws.outputs(stack).values():
+        iam.attach_user_policy(UserName=user, PolicyArn=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 

@@ -156,6 +156,7 @@ def service(bake: Bake, ministack: Ministack, tmp_path: Path) -> Callable[..., S
     return make
 
 
+@pytest.mark.deployment
 def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> None:
     """Created, a parameter, which is kept, nothing to change, code, dependency, back twice, away: served."""
     life = service(Sam, "sam-life")
@@ -200,6 +201,7 @@ def test_life_with_sam(service: Callable[..., Sam], ministack: Ministack) -> Non
     assert archives(ministack, "sam-life") == set()
 
 
+@pytest.mark.deployment
 def test_life_with_osls(service: Callable[..., Osls], ministack: Ministack) -> None:
     """Created, nothing to change, a parameter, for once, code, back, again, alone, dependency, back twice, and away."""
     life = service(Osls, "osls-life")

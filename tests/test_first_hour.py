@@ -186,6 +186,7 @@ def orders(emulator: Emulator) -> list[Any]:
     return [created, *(emulator.invoke(http_api(f"/orders/{number}")) for number in (1, 2))]
 
 
+@pytest.mark.deployment
 def test_first_hour(clone: Path, tmp_path: Path) -> None:
     """With SAM, from `cruft create` to `cruft update`."""
     git = Git(tmp_path / "git")
@@ -301,7 +302,7 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     assert changed == {".cruft.json", "README.md", "app/middleware.py"}
 
 
-@pytest.mark.deployment  # where such a project is deployed as well
+@pytest.mark.deployment
 @pytest.mark.parametrize("deployer", CONTEXT["deployer"][1:])
 def test_first_hour_of_the_others(deployer: str, bake: Bake, tmp_path: Path) -> None:
     """With the other deployers: a router of one's own, a permission, archives, and an answer on Lambda."""

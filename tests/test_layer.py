@@ -144,6 +144,7 @@ def whole(project: Path, bake: Bake) -> bool:
     return {path.relative_to(bake()) for path in bake().rglob("*")} <= written
 
 
+@pytest.mark.long  # test_make has such a machine too
 def test_without_uv_and_pip(bare: Path, bake: Bake, tmp_path: Path) -> None:
     """build.py gets uv itself, into a folder of the project."""
     environment = clean_environment(tmp_path)

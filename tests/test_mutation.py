@@ -1,8 +1,8 @@
 """Tests that notice: mutmut changes the code, one place at a time, and runs the tests that reach that place.
 
-It changes what tests of the same process reach: app/ of a rendered project under the project's own tests, and the
-rules and filters of the template. scripts/, hooks/ and the questions run in processes of their own, which it cannot
-follow.
+It changes what tests of the same process reach: app/ and scripts/ of a rendered project, the hook, and the rules and
+filters of the template. It cannot follow a test into a process that the test starts, so each script has tests that call
+its functions, beside those that run it: test_scripts.py, test_findings.py, and those of the project itself.
 """
 
 import os
@@ -40,6 +40,8 @@ IN_PROJECT = {
     "request_cycle.RequestCycle.run": (2, "the task after there is one"),
     "request_cycle.waiting_stack": (4, "which coroutine of a lifespan is left out of the log"),
 }
+IN_SCRIPTS: dict[str, tuple[int, str]] = {}
+IN_HOOK: dict[str, tuple[int, str]] = {}
 IN_TEMPLATE = {
     "filters.python_quoted": (3, "which quotes a text gets, which a test with ruff notices"),
     "filters.quoted": (1, "None is as false as False"),
@@ -49,19 +51,19 @@ IN_TEMPLATE = {
 
 def survivors(folder: Path, source: str, settings: str) -> tuple[int, Counter[str]]:
     """Return the number of mutants of a folder of sources, and how many survive by function."""
-    lock = LOCK.read_bytes()
+    tools = LOCK.read_bytes()
     venv = CACHE / "mutation" / "venv"
-    if not (venv / "lock").exists() or (venv / "lock").read_bytes() != lock:
+    if not (venv / "lock").exists() or (venv / "lock").read_bytes() != tools:
         subprocess.run([UV, "venv", "--quiet", "--clear", "--python", interpreter("python3.13"), venv], check=True)
         sync = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
         subprocess.run([*sync, "-r", LOCK], check=True)
-        (venv / "lock").write_bytes(lock)
+        (venv / "lock").write_bytes(tools)
     own = folder.parent / "venv"
     shutil.copytree(venv, own, symlinks=True)
-    if (folder / "requirements-dev.txt").exists():
-        text = (folder / "requirements-dev.txt").read_text(encoding="utf-8")
-        wanted = re.findall(r"^(?!pytest==)[\w.-]+==\S+", text, re.MULTILINE)
-        subprocess.run([UV, "pip", "install", "--quiet", "--python", own / "bin" / "python", *wanted], check=True)
+    for lock in (folder / "requirements-check.txt", folder / "requirements-dev.txt"):
+        if lock.exists():
+            wanted = re.findall(r"^(?!pytest==)[\w.-]+==\S+", lock.read_text(encoding="utf-8"), re.MULTILINE)
+            subprocess.run([UV, "pip", "install", "--quiet", "--python", own / "bin" / "python", *wanted], check=True)
     (folder / "setup.cfg").write_text(f"[mutmut]\nsource_paths={source}\n{settings}", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     mutmut = [own / "bin" / "python", "-m", "mutmut"]
@@ -88,17 +90,21 @@ def judge(total: int, left: Counter[str], allowed: dict[str, tuple[int, str]]) -
     assert left.total() <= total / 10
 
 
+def copy_with_src(source: Path, project: Path, folder: str) -> None:
+    """Copy a project, with a folder of modules as src: mutmut finds modules without a package nowhere else."""
+    shutil.copytree(source, project)
+    (project / folder).rename(project / "src")
+    for path in project.glob("*/*.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace(f'/ "{folder}"', '/ "src"'), encoding="utf-8")
+    settings = project / "pyproject.toml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace(f'"{folder}"', '"src"'), encoding="utf-8")
+
+
 @pytest.mark.long
 def test_project(bake: Bake, tmp_path: Path) -> None:
     """The tests of a rendered project notice what is changed in app/."""
     project = tmp_path / "project"
-    shutil.copytree(bake(), project)
-    # mutmut finds modules without a package only in a folder called src.
-    (project / "app").rename(project / "src")
-    for path in (project / "pyproject.toml", project / "tests" / "conftest.py", project / "tests" / "test_project.py"):
-        path.write_text(path.read_text(encoding="utf-8").replace('"app"', '"src"'), encoding="utf-8")
-    for path in (project / "scripts").glob("*.py"):
-        path.write_text(path.read_text(encoding="utf-8").replace('/ "app"', '/ "src"'), encoding="utf-8")
+    copy_with_src(bake(), project, "app")
     copied = ("src", "scripts", "events", "package", "template.yaml", "samconfig.toml", "Makefile", "README.md")
     settings = "\n    ".join(["also_copy=", *copied, ".python-version", "requirements-dev.txt"])
     # Those run the application in another process, or read the lock.
@@ -106,6 +112,48 @@ def test_project(bake: Bake, tmp_path: Path) -> None:
         "\npytest_add_cli_args=\n    -x\n    -k\n    not start_as_lambda and not test_invoke and not layer_fits\n"
     )
     judge(*survivors(project, "src", settings), IN_PROJECT)
+
+
+# What the tests of the template that call scripts need of this folder.
+FIXTURE = """
+
+@pytest.fixture(scope="session")
+def bake() -> Callable[..., Path]:
+    return lambda **_: PROJECT
+"""
+
+
+@pytest.mark.long
+def test_scripts(bake: Bake, tmp_path: Path) -> None:
+    """The tests that call functions of scripts/ notice what is changed in them; zip has most of them."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(deployer="zip"), tmp_path / "baked")
+    for name in ("test_findings.py", "test_scripts.py"):
+        text = (ROOT / "tests" / name).read_text(encoding="utf-8")
+        text = text.replace("from tests.conftest import Bake\n", "Bake = object\n")
+        (tmp_path / "baked" / "tests" / name).write_text(text, encoding="utf-8")
+    with (tmp_path / "baked" / "tests" / "conftest.py").open("a", encoding="utf-8") as text:
+        text.write(FIXTURE)
+    copy_with_src(tmp_path / "baked", project, "scripts")
+    copied = ("app", "events", "package", "template.yaml", "stages", "Makefile", "README.md", "requirements-dev.txt")
+    settings = "\n    ".join(["also_copy=", *copied])
+    settings += "\npytest_add_cli_args=\n    -x\npytest_add_cli_args_test_selection="
+    for name in ("logs", "stage", "deploy", "findings", "scripts"):
+        settings += f"\n    tests/test_{name}.py"
+    judge(*survivors(project, "src", f"{settings}\n"), IN_SCRIPTS)
+
+
+@pytest.mark.long
+def test_hook(clone: Path) -> None:
+    """The tests of the hook notice what is changed in it."""
+    copied = ("{{cookiecutter.project_slug}}", "cookiecutter.json", "README.md", "tests", "requirements", "templates")
+    settings = "\n    ".join(["also_copy=", *copied, "benchmarks", "cookiecutter_fastapi_lambda"])
+    # Those start it in another process, read its text, or render projects.
+    settings += "\npytest_add_cli_args=\n    -x\n    -k\n    not rendered_hook and not comes_first and not jinja_brings"
+    settings += " and not standard_library and not next_command\n"
+    settings += "pytest_add_cli_args_test_selection=\n    tests/test_post_hook.py\n"
+    subprocess.run(["git", "init", "--quiet", "."], cwd=clone, check=True)
+    judge(*survivors(clone, "hooks", settings), IN_HOOK)
 
 
 @pytest.mark.long

@@ -66,20 +66,62 @@ WITH_STATE = [("sam", "http_api", "s3"), ("serverless", "rest_api", "schedule"),
 def test_roles_may_do_what_is_listed_here(deployer: str, bake: Bake, package: Package) -> None:
     """Each statement of each role, of each front end and stage, and each policy of AWS that is attached."""
     for api, stage in product(CONTEXT["api"], GIVEN):
-        resources = resolve(deployed(deployer, api, bake, package), GIVEN[stage])["Resources"].values()
-        allowed: dict[str, Any] = {}
-        for role in (each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"):
-            (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-            (service,) = listed(trust["Principal"]["Service"])
-            statements = [each for policy in role.get("Policies", []) for each in policy["PolicyDocument"]["Statement"]]
-            assert {(each["Effect"], *(each.keys() - {"Action", "Resource"})) for each in statements} <= {
-                ("Allow", "Effect")
-            }
-            allowed[service] = [(sorted(each["Action"]), plain(each["Resource"])) for each in statements]
-            allowed[service] += [plain(arn) for arn in role.get("ManagedPolicyArns", [])]
-        others = {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
-        assert not others & {each["Type"] for each in resources}
-        assert allowed == BY_STAGE[stage] | (OF_REST_API if api == "rest_api" else {}), (api, stage)
+        resources = resolve(deployed(deployer, api, bake, package), GIVEN[stage])["Resources"]
+        expected = BY_STAGE[stage] | (OF_REST_API if api == "rest_api" else {})
+        assert dict(allowed_in(resources).values()) == expected, (api, stage)
+
+
+def allowed_in(resources: dict[str, Any]) -> dict[str, tuple[str, list[Any]]]:
+    """Return who takes each role, and its statements and policies of AWS."""
+    allowed = {}
+    for name, resource in resources.items():
+        assert resource["Type"] not in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
+        if resource["Type"] != "AWS::IAM::Role":
+            continue
+        role = resource["Properties"]
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        (service,) = listed(trust["Principal"]["Service"])
+        statements = [each for policy in role.get("Policies", []) for each in policy["PolicyDocument"]["Statement"]]
+        assert {(each["Effect"], *(each.keys() - {"Action", "Resource"})) for each in statements} <= {
+            ("Allow", "Effect")
+        }
+        found: list[Any] = [(sorted(listed(each["Action"])), plain(each["Resource"])) for each in statements]
+        allowed[name] = (service, found + [plain(arn) for arn in role.get("ManagedPolicyArns", [])])
+    return allowed
+
+
+@pytest.mark.parametrize(("deployer", "api", "events"), WITH_STATE)
+def test_roles_of_a_service_with_state(deployer: str, api: str, events: str, bake: Bake, package: Package) -> None:
+    """The API, the worker and the schedule each have what they use of table, secret and queues, and no more."""
+    made = deployed(deployer, api, bake, package, events=events, **STATE)
+    for stage, kept in (("dev", ""), ("prod", "Kept")):
+        allowed = allowed_in(resolve(made, GIVEN[stage])["Resources"])
+        table = f"${{{kept}Table.Arn}}"
+        of_api = [
+            (LOGS, f"${{{kept}ApiLogGroup.Arn}}"),
+            (TRACES, "*"),
+            (["sqs:SendMessage"], "${WorkQueue.Arn}"),
+            ([f"dynamodb:{verb}" for verb in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")], table),
+            (["secretsmanager:GetSecretValue"], f"${{{kept}Secret.Id}}"),
+        ]
+        of_worker = [
+            (LOGS, f"${{{kept}WorkerLogGroup.Arn}}"),
+            (TRACES, "*"),
+            (["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], "${WorkQueue.Arn}"),
+            (["sqs:SendMessage"], "${DeadLetterQueue.Arn}"),
+            ([f"dynamodb:{verb}Item" for verb in ("Delete", "Get", "Put", "Update")], "${IdempotencyTable.Arn}"),
+            (["dynamodb:GetItem", "dynamodb:UpdateItem"], table),
+        ]
+        function = "IamRoleLambdaExecution" if deployer == "serverless" else "ApiRole"
+        expected: dict[str, tuple[str, list[Any]]] = {
+            function: ("lambda.amazonaws.com", of_api),
+            "WorkerRole": ("lambda.amazonaws.com", of_worker),
+        }
+        if events == "schedule":
+            expected["ScheduleRole"] = ("scheduler.amazonaws.com", [(["sqs:SendMessage"], "${WorkQueue.Arn}")])
+        if api == "rest_api":
+            expected["ApiGatewayLogRole"] = ("apigateway.amazonaws.com", OF_REST_API["apigateway.amazonaws.com"])
+        assert allowed == expected, stage
 
 
 # What a deployer asks AWS for itself; the rest, CloudFormation does with the same permissions.
@@ -116,6 +158,8 @@ CALLS_OF = {
     },
     "zip": set(),
 }
+# What `make replay` asks for.
+REPLAY = {f"sqs:{verb}" for verb in ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessage")}
 # What AWS documents for the access logs of HTTP APIs.
 DELIVERY = {f"logs:{verb}LogDelivery" for verb in ("Create", "Delete", "Get", "Update")}
 DELIVERY |= {"logs:DescribeResourcePolicies", "logs:ListLogDeliveries", "logs:PutResourcePolicy"}
@@ -206,6 +250,7 @@ def check_deploying_role(deployer: str, api: str, bake: Bake, package: Package, 
     needed = {action for kind in kinds for action in handlers(kind)}
     needed = {action for action in needed if not action.lower().startswith(("s3:", "s3tables:"))}
     needed |= CALLS | CALLS_OF[deployer] | (DELIVERY if api == "http_api" else set())
+    needed |= REPLAY if "events" in more else set()
     needed |= BUCKET | {BY_PROPERTY[name] for name in bucket_of(deployer, bake, made)}
     needed |= {BY_PROPERTY[name] for name in made["Resources"].get("Bucket", {}).get("Properties", {})}
     if deployer == "serverless":

@@ -123,6 +123,14 @@ def test_every_offered_slug_can_be_used(name: str) -> None:
     assert rules.slug_problem(rules.usable_slug(name)) is None
 
 
+def test_no_slug_is_the_name_of_a_dependency() -> None:
+    """What pyproject.toml of a project names, whatever the answers are."""
+    text = (ROOT / "{{cookiecutter.project_slug}}" / "pyproject.toml").read_text(encoding="utf-8")
+    names = re.findall(r'^    "([\w-]+)[>=]', text, re.MULTILINE)
+    assert {"aws-lambda-powertools", "boto3", "fastapi", "moto"} < set(names)
+    assert {name: rules.slug_rule(name) for name in names} == dict.fromkeys(names, TAKEN)
+
+
 def test_long_value_is_shortened() -> None:
     """The sentence stays a sentence."""
     (problem,) = rules.problems(GOOD | {"description": "x" * 5000})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONTEXT, VARIANTS, Bake
+from tests.conftest import CONTEXT, NAMED, VARIANTS, Bake, deployed_with
 from tests.parsers import read_toml, read_yaml
 from tests.sam import cfn_lint, resolve, sam, translate
 
@@ -19,10 +19,19 @@ def region_of(project: Path) -> str:
     return re.search(r'REGION = ".*", "(.*)"', (project / "scripts" / "aws.py").read_text(encoding="utf-8"))[1]
 
 
-def test_translation_is_clean(template_variant: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    # The named ones have each front end, deployer and partition.
+    [
+        pytest.param(name, marks=[] if name in NAMED else pytest.mark.deployment)
+        for name in deployed_with("sam") + deployed_with("zip")
+    ],
+)
+def test_translation_is_clean(name: str, bake: Bake) -> None:
     """CloudFormation has nothing to say about what the template stands for, not even a warning."""
-    region = region_of(template_variant)
-    assert cfn_lint(translate(template_variant / "template.yaml", region), region) == []
+    project = bake(**VARIANTS[name])
+    region = region_of(project)
+    assert cfn_lint(translate(project / "template.yaml", region), region) == []
 
 
 @pytest.mark.parametrize(
@@ -45,6 +54,7 @@ def test_planted_fault_is_found(right: str, wrong: str, finding: str, bake: Bake
     assert finding in {line.split()[0] for line in findings}
 
 
+@pytest.mark.deployment
 @pytest.mark.parametrize("name", ["function_url", "zip-rest_api"])
 def test_sam_cli_finds_nothing(name: str, bake: Bake) -> None:
     """With `zip` it is a SAM template like the other, which CloudFormation transforms."""
@@ -78,6 +88,7 @@ def test_archives_replaced_in_place_are_other_resources(bake: Bake, tmp_path: Pa
     ]
 
 
+@pytest.mark.deployment
 def test_sam_validate_finds_a_misspelt_property(bake: Bake, tmp_path: Path) -> None:
     """What the direct lint is there for."""
     project = tmp_path / "project"

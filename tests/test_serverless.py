@@ -6,6 +6,8 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from cookiecutter_fastapi_lambda.rules import REGIONS, UNKNOWN_TO_OSLS
 from tests.conftest import VARIANTS, Bake, Package, files
 from tests.machine import ARCHITECTURE, NODE, clean_environment, interpreter, links
@@ -119,6 +121,7 @@ def test_regions_of_osls(bake: Bake) -> None:
     assert set(UNKNOWN_TO_OSLS) == set(REGIONS) - set(re.findall(r"'([a-z0-9-]+)'", known))
 
 
+@pytest.mark.deployment
 def test_build_that_fails_stops_the_deployment(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     """What cannot be built is not deployed as it was before; and without Python it is said what is missing."""
     project = copy(bake(deployer="serverless"), tmp_path / "project")

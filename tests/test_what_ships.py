@@ -118,6 +118,7 @@ def uploaded(deployer: str, project: Path, ministack: Ministack, bucket: str) ->
     return function, layer, result.stdout + result.stderr
 
 
+@pytest.mark.deployment
 def test_each_deployer_ships_the_same(bake: Bake, ministack: Ministack, bucket: str, tmp_path: Path) -> None:
     """Content, names and permissions; a line says what of the user's stays out, and nothing is said of the rest."""
     shipped: dict[str, Any] = {}
@@ -156,6 +157,7 @@ def test_leftovers_do_not_make_a_layer_stale(bake: Bake, tmp_path: Path) -> None
     assert (result.returncode, result.stdout) == (0, "package/ is up to date.\n"), result.stderr
 
 
+@pytest.mark.deployment
 def test_sam_uploads_nothing_stale(bake: Bake, ministack: Ministack, bucket: str, tmp_path: Path) -> None:
     """`sam build` builds what is missing or stale; where it cannot, or was not called, `sam deploy` refuses."""
     project = tmp_path / "project"

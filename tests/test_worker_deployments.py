@@ -18,6 +18,7 @@ from tests.machine import ARCHITECTURE, BIN, interpreter
 from tests.ministack import Ministack
 from tests.sam import sam
 from tests.serverless import copy, osls
+from tests.test_deploying_role import allow
 
 pytestmark = pytest.mark.deployment
 NOT_VALID = '{"source": "elsewhere"}'
@@ -59,6 +60,10 @@ class Service:
         call = {"QueueUrl": self.outputs["DeadLetterQueueUrl"], "MessageAttributeNames": ["All"]}
         found = self.sqs.receive_message(**call, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
         return {each["Body"]: each.get("MessageAttributes", {}).get("reason", {}).get("StringValue") for each in found}
+
+    def denied(self, role: str, action: str) -> None:
+        """Wait until a service of AWS was denied an action that it takes with a role."""
+        wait(lambda: f"{role} is not authorized to perform: {action}" in self.aws.log.read_text(), self.log)
 
     def role(self, output: str) -> str:
         """Return the name of the role of a function."""
@@ -151,7 +156,8 @@ def deployed(bake: Bake, aws: Ministack, tmp_path: Path) -> Callable[..., Servic
 def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Venv) -> None:
     """A job that a client posts is done; a message that is not valid is in the dead-letter queue, with its reason.
 
-    Without each of the statements of its role that it needs, a function fails. make replay asks, and moves messages.
+    Without each of the statements of its role that it needs, a function fails. make replay asks, and moves messages,
+    with the permissions of the role that deploys and not without.
     """
     service = deployed(deployer, "sqs")
     api, worker = service.role("ApiFunctionName"), service.role("WorkerFunctionName")
@@ -172,6 +178,11 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
         assert service.post("A table")[0] == 202
         service.logs("AccessDeniedException")
         assert "A table" not in service.log()
+    with service.without(worker, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+        assert service.post("A sofa")[0] == 202
+        service.denied(worker, "sqs:ReceiveMessage")
+        assert "A sofa" not in service.log()
+    service.logs("is done: A sofa")
     with service.without(worker, "sqs:SendMessage"):
         service.sqs.send_message(QueueUrl=work, MessageBody=NOT_VALID.replace("elsewhere", "nowhere"))
         service.logs("is not valid and goes to the dead-letter queue", times=2)
@@ -189,14 +200,27 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
     # Somebody has mended what was wrong with this one.
     job = json.dumps({"source": "api", "job_id": "mended", "name": "A desk"})
     service.sqs.send_message(QueueUrl=dead, MessageBody=job)
-    answers = {"n": "0 messages were moved.", "y": "2 messages were moved."}
-    for answer, said in answers.items():
-        python = project_venv(service.project, interpreter("python3.13")) / "bin" / "python"
-        command = ["make", "-o", ".venv/installed", "replay", f"VENV_PYTHON={python}", f"STAGE={stage(service)}"]
-        environment = os.environ | service.aws.environment
-        result = subprocess.run(
-            command, cwd=service.project, env=environment, input=answer, capture_output=True, encoding="utf-8"
+    keys = {
+        name.upper(): value for name, value in allow(service.aws, service.project, f"{deployer}-role", deployer).items()
+    }
+    python = project_venv(service.project, interpreter("python3.13")) / "bin" / "python"
+    command = ["make", "-o", ".venv/installed", "replay", f"VENV_PYTHON={python}", f"STAGE={stage(service)}"]
+
+    def replay(answer: str) -> subprocess.CompletedProcess[str]:
+        variables = os.environ | service.aws.environment | keys
+        return subprocess.run(
+            command, cwd=service.project, env=variables, input=answer, capture_output=True, encoding="utf-8"
         )
+
+    iam = service.aws.client("iam")
+    policy = {"UserName": deployer, "PolicyArn": service.aws.outputs(f"{deployer}-role")["StatePolicyArn"]}
+    iam.detach_user_policy(**policy)
+    denied = replay("y")
+    assert denied.returncode != 0
+    assert "sqs:ReceiveMessage" in denied.stderr
+    iam.attach_user_policy(**policy)
+    for answer, said in {"n": "0 messages were moved.", "y": "2 messages were moved."}.items():
+        result = replay(answer)
         assert result.returncode == 0, result.stderr
         assert said in result.stdout
         assert f"  {NOT_VALID}\n    {reason}" in result.stdout
@@ -228,11 +252,16 @@ def stage(service: Service) -> str:
 
 
 def test_uploads(deployed: Callable[..., Service]) -> None:
-    """An object with the prefix and the suffix is worked on, whatever is in its key; others are not."""
+    """An object with the prefix and the suffix is worked on, whatever is in its key; others are not.
+
+    Without the statement of the queue for EventBridge, none is.
+    """
     service = deployed("serverless", "s3", "--param=uploadPrefix=in/", "--param=uploadSuffix=.csv")
     s3, bucket = service.aws.client("s3"), service.outputs["BucketName"]
     for key in ("out/a.csv", "in/a.txt"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"hello")
+    with service.refusing("events.amazonaws.com"):
+        s3.put_object(Bucket=bucket, Key="in/refused.csv", Body=b"hello")
     keys = ("in/a lamp+shade.csv", "in/100%25.csv", "in/ä.csv")
     for key in keys:
         s3.put_object(Bucket=bucket, Key=key, Body=b"hello")
@@ -242,7 +271,7 @@ def test_uploads(deployed: Callable[..., Service]) -> None:
 
 
 def test_notices(deployed: Callable[..., Service]) -> None:
-    """A message that is published to the topic is worked on."""
+    """A message that is published to the topic is worked on, but not without the statement of the queue for SNS."""
     service = deployed("sam", "sns")
     sns, topic = service.aws.client("sns"), service.outputs["TopicArn"]
 
@@ -261,10 +290,21 @@ def test_notices(deployed: Callable[..., Service]) -> None:
 
 
 def test_schedule(deployed: Callable[..., Service]) -> None:
-    """At its time the schedule of prod has the worker work. ministack takes each time as one in UTC."""
+    """At its time the schedule of prod has the worker work, if its role allows that.
+
+    ministack takes each time as one in UTC.
+    """
     at = f"at({datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S})"
     parameters = ["Stage=prod", f"ScheduleExpression={at}"]
     service = deployed("sam", "schedule", "--config-env", "prod", "--parameter-overrides", *parameters)
     service.logs("The work of 20")
-    (listed,) = service.aws.client("scheduler").list_schedules()["Schedules"]
-    assert listed["State"] == "ENABLED"
+    scheduler = service.aws.client("scheduler")
+    (made,) = scheduler.list_schedules()["Schedules"]
+    assert made["State"] == "ENABLED"
+    schedule = scheduler.get_schedule(Name=made["Name"])
+    role = schedule["Target"]["RoleArn"].rpartition("/")[2]
+    with service.without(role, "sqs:SendMessage"):
+        again = {name: schedule[name] for name in ("FlexibleTimeWindow", "ScheduleExpression", "Target")}
+        scheduler.create_schedule(Name="again", **again)
+        service.denied(role, "sqs:SendMessage")
+    assert service.log().count("The work of 20") == 1

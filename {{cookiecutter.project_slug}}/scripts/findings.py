@@ -104,7 +104,7 @@ def findings(template: Template, engine: Any) -> Iterator[Finding]:
         message = match.message.replace("Default", "It") if name in template.parameters else match.message
         yield template.file, name, match.rule.id, message + ADVICE.get(match.rule.id, "")
     deployed = resolve(translated, template.region)
-    for rule in (alarms, log_groups, statements, timeouts):
+    for rule in (alarms, log_groups, {{ "queues, " if cookiecutter.__worker }}statements, timeouts):
         for name, text in rule(translated, deployed):
             yield template.file, name, rule.__name__, text
     if engine:
@@ -245,6 +245,20 @@ def alarms(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[str, s
             yield name, "CloudWatch refuses an alarm on a metric without a period; set Period"
 
 
+{% if cookiecutter.__worker %}
+def queues(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return the queues that deliver a message again while Lambda may still try to hand it to a function."""
+    for mapping in of_type(deployed, "AWS::Lambda::EventSourceMapping").values():
+        source, target = str(mapping.get("EventSourceArn")), str(mapping.get("FunctionName"))
+        for name, queue in of_type(deployed, "AWS::SQS::Queue").items():
+            for function, properties in of_type(deployed, "AWS::Lambda::Function").items():
+                given, needed = queue.get("VisibilityTimeout", 30), 6 * properties.get("Timeout", 3)
+                if f"'{name}'" in source and f"'{function}'" in target and given < needed:
+                    rule = f"six times the timeout of {function}, as AWS recommends"
+                    yield name, f"VisibilityTimeout is {given} s; set it to at least {needed}: {rule}"
+
+
+{% endif %}
 def statements(_: dict[str, Any], deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Return the permissions that are wider than they have to be."""
     services = load_resource(AdditionalSpecs, "Policies.json")

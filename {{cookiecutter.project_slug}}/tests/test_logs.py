@@ -1,8 +1,10 @@
 """logs.py and aws.py, as far as they can be tried without an account."""
 
 import json
-{% if cookiecutter.__sam %}
+import re
 from argparse import Namespace
+from datetime import datetime
+{% if cookiecutter.__sam %}
 from pathlib import Path
 {% endif %}
 from typing import Any
@@ -39,6 +41,8 @@ def event(record: object, at: int = 0) -> dict[str, Any]:
             {"level": "ERROR", "message": "no", "errorType": "A", "errorMessage": "b", "stackTrace": ["  x\n    y\n"]},
             "ERROR - no\n  x\n    y\nA: b",
         ),
+        ({"errorType": "A", "errorMessage": "b", "stackTrace": ["  x\n", "  y\n"]}, "- - \n  x\n  y\nA: b"),
+        ({"errorType": "A", "errorMessage": "b"}, "- - \nA: b"),
         (
             {"apiRequestId": "a", "requestId": ID, "method": "GET", "path": "/", "status": "200", "latency": "7"},
             f"ACCESS {ID} GET / 200 in 7 ms",
@@ -47,11 +51,19 @@ def event(record: object, at: int = 0) -> dict[str, Any]:
             {"apiRequestId": "a", "method": "GET", "path": "/", "status": "429", "latency": "-", "error": "Too many"},
             "ACCESS - GET / 429 in - ms: Too many",
         ),
+        (
+            {"apiRequestId": "a", "method": "", "path": "", "status": "", "latency": "", "integrationError": "b"},
+            "ACCESS -    in  ms: b",
+        ),
+        (
+            {"apiRequestId": "a", "method": "", "path": "", "status": "", "latency": "", "error": ""},
+            "ACCESS -    in  ms",
+        ),
     ],
 )
 def test_line(record: object, text: str) -> None:
     """A line has time, level, request id and message, and a traceback has lines of its own."""
-    assert logs.line(event(record))[20:] == text
+    assert logs.line(event(record, 1_700_000_000_000)) == f"{datetime.fromtimestamp(1_700_000_000)} {text}"
 
 
 def test_nothing_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,31 +86,75 @@ def test_follow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
             asked.append(startTime)
         return [{"events": pages[logGroupName].pop(0)}]
 
-    monkeypatch.setattr("time.sleep", Mock(side_effect=[None, None, KeyboardInterrupt]))
+    wait = Mock(side_effect=[None, None, KeyboardInterrupt])
+    monkeypatch.setattr("time.sleep", wait)
     client = Mock(get_paginator=Mock(return_value=Mock(paginate=paginate)))
     with pytest.raises(KeyboardInterrupt):
         logs.follow(client, ["api", "access"], 0)
     assert [line[20:] for line in capsys.readouterr().out.splitlines()] == ["c", "a", "late", "b", "d"]
     assert asked == [0, 40_000, 40_000]
+    wait.assert_called_with(logs.POLL_SECONDS)
+    client.get_paginator.assert_called_with("filter_log_events")
+
+
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Return the client for the logs of a service that is deployed; the time is a million seconds."""
+    keys = {"ApiLogGroupName": "api", "AccessLogGroupName": "access", "ApiUrl": "https://it"}
+    found = [{"OutputKey": key, "OutputValue": value} for key, value in keys.items()]
+
+    def describe_stacks(StackName: str) -> dict[str, Any]:  # noqa: N803
+        return {"it-dev": {"Stacks": [{"Outputs": found}]}}[StackName]
+
+    client = Mock()
+    clients = {"logs": client, "cloudformation": Mock(describe_stacks=describe_stacks)}
+    session = Mock(region_name="us-east-1", client=clients.__getitem__)
+    monkeypatch.setattr(logs, "connect", Mock(return_value=(session, "it-dev")))
+    monkeypatch.setattr("time.time", Mock(return_value=1_000_000))
+    return client
 
 
 @pytest.mark.parametrize(("since", "seconds"), [("30s", 30), ("5m", 300), ("2h", 7200), ("3d", 259_200), ("", 604_800)])
 def test_request(since: str, seconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its lines are looked for in each log group, as long back as was asked for, and shown by their time."""
-    keys = {"ApiLogGroupName": "api", "AccessLogGroupName": "access", "ApiUrl": "https://it"}
-    found = [{"OutputKey": key, "OutputValue": value} for key, value in keys.items()]
-    client, session = Mock(), Mock(region_name="us-east-1")
-    client.describe_stacks.return_value = {"Stacks": [{"Outputs": found}]}
-    paginate = client.get_paginator.return_value.paginate
+    paginate = deployed(monkeypatch).get_paginator.return_value.paginate
     paginate.side_effect = [[{"events": [event("b", 2)]}, {"events": [event("c", 3)]}], [{"events": [event("a", 1)]}]]
-    session.client.return_value = client
-    monkeypatch.setattr(logs, "connect", Mock(return_value=(session, "it-dev")))
-    monkeypatch.setattr("time.time", Mock(return_value=1_000_000))
     assert logs.main(["--request", ID, *(["--since", since] if since else [])]) == 0
     # Without quotes, CloudWatch Logs would take the hyphens for operators.
     more = {"startTime": (1_000_000 - seconds) * 1000, "filterPattern": f'"{ID}"'}
     assert paginate.mock_calls == [call(logGroupName=group, **more) for group in ("api", "access")]
     assert [line[20:] for line in capsys.readouterr().out.splitlines()] == ["a", "b", "c"]
+
+
+def test_request_without_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence says where it was looked for, and what to try."""
+    deployed(monkeypatch).get_paginator.return_value.paginate.return_value = []
+    assert logs.main(["--request", ID, "--since", "3h"]) == 1
+    advice = "a line takes some seconds to arrive, and `--since 30d` looks further back"
+    reason = f"the logs of it-dev have no request {ID} in the last 3h; {advice}"
+    assert capsys.readouterr().err == f"logs.py: {reason}.\n"
+
+
+def test_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All logs are followed, with those of the last ten minutes; Ctrl-C is how one ends that."""
+    client, follow = deployed(monkeypatch), Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(logs, "follow", follow)
+    assert logs.main([]) == 0
+    follow.assert_called_once_with(client, ["api", "access"], 999_400_000)
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what the options are for."""
+    with pytest.raises(SystemExit, match="0"):
+        logs.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    about = " ".join(str(logs.__doc__).split())
+    assert re.match(rf"usage: logs\.py \[-h\] \[--stage STAGE\] .*\[--since SINCE\] {re.escape(about)} options: ", said)
+    assert " --stage STAGE the stage; dev by default " in said
+    {% if not cookiecutter.__sam %}
+    assert f" --region REGION the AWS region; {aws.REGION} by default " in said
+    {% endif %}
+    assert " --request ID show the lines of this request, and end --since " in said
+    assert said.endswith(" --since SINCE how far to look back, such as 30s, 10m, 2h or 7d; 10m, with --request 7d")
 
 
 @pytest.mark.parametrize(
@@ -125,18 +181,37 @@ def test_stage_that_is_not_deployed(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert capsys.readouterr().err == "logs.py: nothing is deployed to it-dev in us-east-1.\n"
 
 
-def test_advice_about_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["credentials", "Token"])
+def test_advice_about_credentials(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that have expired, which AWS calls a token, are advised about like those that are missing."""
-    expired = {"Code": "ExpiredToken", "Message": "The security token included in the request is expired"}
-    assert aws.run("logs.py", Mock(side_effect=ClientError({"Error": expired}, "GetCallerIdentity"))) == 1
-    assert "is expired; `aws configure` or `aws sso login` gives credentials" in capsys.readouterr().err
+    assert aws.run("logs.py", Mock(side_effect=OSError(f"no  {word}.\n"))) == 1
+    advice = "`aws configure` or `aws sso login` gives credentials, AWS_PROFILE chooses them"
+    assert capsys.readouterr().err == f"logs.py: no {word}; {advice}.\n"
 
 
 def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C ends a command with one line."""
     assert aws.run("logs.py", Mock(side_effect=KeyboardInterrupt)) == 130
     assert capsys.readouterr().err == "logs.py: interrupted.\n"
-{% if cookiecutter.__sam %}
+
+
+def test_lines_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe too."""
+    stream = Mock()
+    monkeypatch.setattr("sys.stdout", stream)
+    aws.say("ready")
+    stream.flush.assert_called_once_with()
+{% if not cookiecutter.__sam %}
+
+
+def test_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region is the one that is given."""
+    session = Mock()
+    monkeypatch.setattr("boto3.Session", session)
+    options = Namespace(stage="qa2", region="eu-west-1")
+    assert aws.connect(options) == (session.return_value, f"{aws.NAME}-qa2")
+    session.assert_called_once_with(region_name="eu-west-1")
+{% else %}
 
 
 def test_settings_of_sam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
