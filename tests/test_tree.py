@@ -17,8 +17,8 @@ TREE = """
     events/create-item.json
     package/README.md
     scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
-    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
-    tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
+    scripts/health.py scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
+    tests/conftest.py tests/test_handler.py tests/test_health.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
     tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
     tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
 """.split()
@@ -31,6 +31,10 @@ OF_DEPLOYER = {
         *OF_TEMPLATE,
     ],
 }
+OF_GITHUB = """
+    .github/dependabot.yml .github/workflows/ci.yml .github/workflows/deploy.yml .github/workflows/stage.yml
+    docs/github-actions.md
+""".split()
 # Those of a worker, and the sample event of each source.
 OF_WORKER = """
     app/jobs.py app/messages.py app/worker.py docs/worker.md events/job.json scripts/replay.py
@@ -52,6 +56,7 @@ def expected(answers: dict[str, object]) -> list[str]:
     storage, secret = answers.get("storage", "none"), answers.get("secret", False)
     paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
     source = answers.get("events", "none")
+    paths += OF_GITHUB if answers.get("ci", "github") == "github" else []
     paths += ["app/progress.py"] if source != "none" and storage == "dynamodb" else []
     paths += [*(OF_WORKER if source != "none" else []), *(f"events/{name}.json" for name in OF_SOURCE[source])]
     return sorted(paths + (OF_DATA["both"] if storage == "dynamodb" or secret else []))
@@ -61,7 +66,7 @@ def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
     assert sorted(files(variant)) == expected(answers)
-    assert len(files(variant)) <= 75
+    assert len(files(variant)) <= 82
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
@@ -126,4 +131,4 @@ def test_readme_lists_the_questions() -> None:
                 asked[0] if isinstance(asked, list) else str(asked).lower() if isinstance(asked, bool) else str(asked)
             )
             assert not isinstance(asked, list) or values.split(", ") == asked
-    assert len(readme.splitlines()) < 130
+    assert len(readme.splitlines()) < 150

@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 def audit() -> int:
     """Look for known vulnerabilities of what each lock pins, and return the exit code: 1 if there are any."""
-    command = [venv_python(build.CHECK_VENV), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    command = [str(venv_python(build.CHECK_VENV)), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
     code = 0
     for lock in (LOCK, build.DEV_LOCK, build.CHECK_LOCK):
         print(f"{lock.relative_to(PROJECT).as_posix()}:", flush=True)
