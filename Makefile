@@ -21,7 +21,7 @@ test-all: .venv/test ## run make test, all deployments, the tests of a project f
 	@$(BIN)/python -B -m pytest $(WORKERS) --all-projects $(ARGS)
 
 test-deploy: .venv/test ## deploy whole projects with each deployer, to an emulator of AWS: make test-deploy ARGS="-k sam"
-	@$(BIN)/python -B -m pytest $(WORKERS) --deployments tests/test_deploy.py tests/test_deployments.py tests/test_deploying_role.py tests/test_sam_guided.py tests/test_first_hour.py $(ARGS)
+	@$(BIN)/python -B -m pytest $(WORKERS) --deployments tests/test_act.py tests/test_deploy.py tests/test_deployments.py tests/test_deploying_role.py tests/test_sam_guided.py tests/test_first_hour.py $(ARGS)
 
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done

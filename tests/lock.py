@@ -135,6 +135,7 @@ if __name__ == "__main__":
         (TEMPLATE / "{% if cookiecutter.__serverless %}package-lock.json{% endif %}").write_text(text, encoding="utf-8")
     # A workflow installs the AWS SAM CLI that the tests ran.
     workflow = TEMPLATE / ".github" / "workflows" / "{% if cookiecutter.__github %}stage.yml{% endif %}"
-    (tested,) = re.findall(r"^(aws-sam-cli==\S+)", (ROOT / "requirements" / "test.txt").read_text("utf-8"), re.MULTILINE)
+    tools = (ROOT / "requirements" / "test.txt").read_text(encoding="utf-8")
+    (tested,) = re.findall(r"^(aws-sam-cli==\S+)", tools, re.MULTILINE)
     text = re.sub(r"aws-sam-cli==\S+", tested, workflow.read_text(encoding="utf-8"))
     workflow.write_text(text, encoding="utf-8")
