@@ -19,8 +19,8 @@ TREE = """
     scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
     scripts/health.py scripts/invoke.py scripts/layer.py scripts/logs.py scripts/run_uv.py scripts/scratch.py
     tests/conftest.py tests/test_handler.py tests/test_health.py tests/test_http_events.py tests/test_http_responses.py
-    tests/test_items.py tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
-    tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
+    tests/test_items.py tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py
+    tests/test_metrics.py tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
 """.split()
 OF_TEMPLATE = ["scripts/releases.py", "scripts/stack.py", "scripts/stage.py", "template.yaml", "tests/test_stage.py"]
 OF_DEPLOYER = {
