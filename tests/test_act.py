@@ -184,20 +184,26 @@ def add_routes(aws: Ministack, ended: Event) -> None:
 @pytest.mark.deployment
 @pytest.mark.parametrize("deployer", CONTEXT["deployer"])
 def test_push_deploys(deployer: str, bake: Bake, tmp_path: Path) -> None:
-    """The workflow passes, deploys dev and then prod with their roles, and changes no file; both stages answer."""
+    """The workflow passes, deploys each stage that has a role, dev first, and changes no file; the stages answer."""
     project = bake(deployer=deployer, architecture=ARCHITECTURE)
+    # What differs between deployers is the same for each stage.
+    stages = STAGES if deployer == "sam" else STAGES[:1]
     with Ministack(tmp_path, AUTH="true") as aws, osv() as database:
         repository = Repository(project, tmp_path, aws, database)
         variables, ended = roles(aws, project), Event()
-        Thread(target=add_routes, args=(aws, ended)).start()
+        variables = {name: variables[name] for name in (f"{stage.upper()}_ROLE_ARN" for stage in stages)}
+        if deployer != "serverless":  # its stacks lack nothing
+            Thread(target=add_routes, args=(aws, ended)).start()
         try:
             code, said = repository.push(**variables)
         finally:
             ended.set()
         assert code == 0, said
         lines = [line for line in said.splitlines() if "/health answers with status 200." in line]
-        assert [line.split("/")[0] for line in lines] == ["[dev", "[prod"]
-        for stage in STAGES:
+        assert [line.split("/")[0] for line in lines] == [f"[{stage}" for stage in stages]
+        made = {each["StackName"] for each in aws.client("cloudformation").describe_stacks()["Stacks"]}
+        assert {name for name in made if name.startswith(NAME)} == {f"{NAME}-{stage}" for stage in stages}
+        for stage in stages:
             url = aws.outputs(f"{NAME}-{stage}")["ApiUrl"]
             assert f"ApiUrl: {url}" in said
             assert aws.call(f"{url}items/42") == (200, b'{"item_id":42,"name":"Item 42"}')
