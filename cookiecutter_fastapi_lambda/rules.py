@@ -51,9 +51,8 @@ SLUG_LENGTH = (2, 40)
 # of a module of the same name.
 DEPENDENCIES = set(
     """
-    anyio aws-lambda-powertools aws-sam-translator boto3 botocore cfn-lint cloudformation-validate coverage detect-secrets
-    fastapi httpx2 mangum
-    moto mypy prek pydantic pytest pyyaml ruff starlette uvicorn
+    anyio aws-lambda-powertools aws-sam-translator boto3 botocore cfn-lint cloudformation-validate coverage
+    detect-secrets fastapi httpx2 mangum moto mypy pip-audit prek pydantic pytest pyyaml ruff starlette uvicorn
     """.split()
 )
 OUR_FOLDERS = {"app", "events", "package", "python", "tests"}

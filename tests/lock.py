@@ -158,3 +158,9 @@ if __name__ == "__main__":
         text = text.replace(SLUG, "{{ cookiecutter.project_slug }}")
         (TEMPLATE / "{% if cookiecutter.__serverless %}package-lock.json{% endif %}").write_text(text, encoding="utf-8")
         write_contracts(folder)
+    # A workflow installs the AWS SAM CLI that the tests ran.
+    workflow = TEMPLATE / ".github" / "workflows" / "{% if cookiecutter.__github %}stage.yml{% endif %}"
+    tools = (ROOT / "requirements" / "test.txt").read_text(encoding="utf-8")
+    (tested,) = re.findall(r"^(aws-sam-cli==\S+)", tools, re.MULTILINE)
+    text = re.sub(r"aws-sam-cli==\S+", tested, workflow.read_text(encoding="utf-8"))
+    workflow.write_text(text, encoding="utf-8")

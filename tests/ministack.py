@@ -77,12 +77,12 @@ lambda_svc._sqs_esm_concurrency, eventbridge._invoke_target = batches_if_allowed
 """
 # ministack refuses an alarm with metric math, so such an alarm is made of the first metric that it reads. The lines
 # that it logs of a function have no id. It takes the concurrency of a mapping that comes from a parameter for a text,
-# and sends what a schedule has without the time.
+# sends what a schedule has without the time, and answers /health itself, whatever the host.
 START = """
 import time
 from uuid import uuid4
 
-from ministack.app import main
+from ministack import app
 from ministack.services import cloudwatch_logs, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -113,7 +113,8 @@ def with_ids(stream, events):
 cloudwatch_logs._append_log_events = with_ids
 provisioners._cw_metric_alarm_record = of_one_metric
 lambda_svc._sqs_esm_concurrency = lambda *given: int(concurrency(*given))
-main()
+app._HEALTH_PATHS = ("/_ministack/health",)
+app.main()
 """
 
 

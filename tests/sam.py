@@ -48,8 +48,12 @@ def resolve(template: dict[str, Any], given: dict[str, object]) -> dict[str, Any
 
     def holds(condition: dict[str, Any]) -> bool:
         ((kind, argument),) = condition.items()
+        if kind == "Condition":
+            return holds(template["Conditions"][argument])
         if kind == "Fn::Not":
             return not holds(argument[0])
+        if kind == "Fn::And":
+            return all(map(holds, argument))
         assert kind == "Fn::Equals", condition
         left, right = (str(replaced(each)) for each in argument)
         return left == right

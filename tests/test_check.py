@@ -11,6 +11,7 @@ import pytest
 from tests.check import check, prepare
 from tests.conftest import CONTEXT, Bake
 from tests.machine import BIN, UV, clean_environment, interpreter, links
+from tests.osv import osv
 
 # Each deployer and each front end once; `make test-all` has the other pairs.
 FEW = list(zip(CONTEXT["deployer"], CONTEXT["api"], strict=True))
@@ -182,3 +183,24 @@ def test_tools_are_installed_by_the_first_run(bake: Bake, tmp_path: Path) -> Non
         skipped = "`sam validate` was skipped: the AWS SAM CLI is not installed."
         assert result.stdout.splitlines() == [*first, skipped, "make check: nothing found"]
     assert not (project / ".venv").exists()
+
+
+def test_audit(bake: Bake, tmp_path: Path) -> None:
+    """`make audit` asks for what each lock pins, and fails for a known vulnerability, which it names."""
+    project = prepare(bake(), tmp_path / "project")
+    commands = links(tmp_path / "bin", uv=UV, python3=interpreter("python3.13"))
+    locks = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
+    with osv() as database:
+        variables = clean_environment(tmp_path, commands, UV_OFFLINE="1", **database.environment)
+
+        def audit() -> tuple[int, str]:
+            command = ["make", "--silent", "audit"]
+            result = subprocess.run(command, cwd=project, env=variables, capture_output=True, encoding="utf-8")
+            return result.returncode, result.stdout
+
+        assert audit() == (0, "".join(f"{lock}:\n" for lock in locks))
+        assert {"mangum", "pytest", "cfn-lint"} <= set(database.asked)
+        database.vulnerable = {"pytest"}
+        code, said = audit()
+        assert code != 0
+        assert re.search(r"^pytest +\S+ +TEST-1", said, re.MULTILINE)

@@ -17,10 +17,11 @@ TREE = """
     events/create-item.json
     package/README.md
     scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py
-    scripts/invoke.py scripts/layer.py scripts/logs.py scripts/openapi.py scripts/run_uv.py scripts/scratch.py
-    tests/conftest.py tests/test_handler.py tests/test_http_events.py tests/test_http_responses.py tests/test_items.py
-    tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py tests/test_metrics.py
-    tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
+    scripts/health.py scripts/invoke.py scripts/layer.py scripts/logs.py scripts/openapi.py scripts/run_uv.py
+    scripts/scratch.py
+    tests/conftest.py tests/test_handler.py tests/test_health.py tests/test_http_events.py tests/test_http_responses.py
+    tests/test_items.py tests/test_lambda_handler.py tests/test_limits.py tests/test_logs.py tests/test_main.py
+    tests/test_metrics.py tests/test_middleware.py tests/test_project.py tests/test_request_cycle.py
 """.split()
 OF_TEMPLATE = ["scripts/releases.py", "scripts/stack.py", "scripts/stage.py", "template.yaml", "tests/test_stage.py"]
 OF_DEPLOYER = {
@@ -31,6 +32,10 @@ OF_DEPLOYER = {
         *OF_TEMPLATE,
     ],
 }
+OF_GITHUB = """
+    .github/dependabot.yml .github/workflows/ci.yml .github/workflows/deploy.yml .github/workflows/stage.yml
+    docs/github-actions.md
+""".split()
 # Those of a worker, and the sample event of each source.
 OF_WORKER = """
     app/batch.py app/jobs.py app/messages.py app/worker.py docs/worker.md events/job.json scripts/replay.py
@@ -54,6 +59,7 @@ def expected(answers: dict[str, object]) -> list[str]:
     paths = TREE + OF_DEPLOYER[answers.get("deployer", "sam")] + OF_DATA[storage] + OF_DATA[secret]
     source = answers.get("events", "none")
     paths += ["scripts/local.py"] if source != "none" or storage == "dynamodb" or secret else []
+    paths += OF_GITHUB if answers.get("ci", "github") == "github" else []
     paths += ["app/progress.py"] if source != "none" and storage == "dynamodb" else []
     paths += [*(OF_WORKER if source != "none" else []), *(f"events/{name}.json" for name in OF_SOURCE[source])]
     paths += OF_DATA["both"] if storage == "dynamodb" or secret else []
@@ -64,7 +70,7 @@ def test_tree(variant: Path, request: pytest.FixtureRequest) -> None:
     """Every file is meant, and none is missing."""
     answers = VARIANTS[request.node.callspec.params["variant"]]
     assert sorted(files(variant)) == expected(answers)
-    assert len(files(variant)) <= 85
+    assert len(files(variant)) <= 95
     assert all(path.is_file() or any(path.iterdir()) for path in variant.rglob("*")), "an empty folder"
 
 
@@ -129,4 +135,4 @@ def test_readme_lists_the_questions() -> None:
                 asked[0] if isinstance(asked, list) else str(asked).lower() if isinstance(asked, bool) else str(asked)
             )
             assert not isinstance(asked, list) or values.split(", ") == asked
-    assert len(readme.splitlines()) < 130
+    assert len(readme.splitlines()) < 150

@@ -12,16 +12,17 @@ examine the result for each stage, and docs/deploy-policy.yaml.
 {% endif %}
 
     python scripts/check.py
+    python scripts/check.py --audit   ask PyPI for known vulnerabilities of what the locks pin, instead
 
 It prints a line for each finding and exits with 1 if there are any. Its tools are in .venv-check, an environment of
 their own, which it makes when it runs first.
 """
 
-{% if cookiecutter.__zip %}
+import argparse
+{% if not cookiecutter.__sam %}
 import json
 {% endif %}
 {% if cookiecutter.__serverless %}
-import json
 import os
 {% endif %}
 {% if cookiecutter.__sam %}
@@ -38,24 +39,39 @@ from typing import Any
 {% endif %}
 
 import build
+from layer import LOCK
 from run_uv import PROJECT, BuildError, venv_python
 from scratch import scratch_folder
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run the checks and return the exit code: 0 if nothing was found, 1 if something was or they could not run."""
+    parser = argparse.ArgumentParser(prog="check.py", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--audit", action="store_true", help="look for known vulnerabilities of dependencies instead")
+    auditing = parser.parse_args(arguments).audit
     try:
-        if Path(sys.prefix).resolve() == build.CHECK_VENV.resolve():
+        if not auditing and Path(sys.prefix).resolve() == build.CHECK_VENV.resolve():
             return check()
         with scratch_folder():
             build.make_check_venv()
-        return subprocess.run([venv_python(build.CHECK_VENV), __file__]).returncode
+        return audit() if auditing else subprocess.run([venv_python(build.CHECK_VENV), __file__]).returncode
     except (BuildError, OSError, ValueError) as error:
         print(f"check.py: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("check.py: interrupted.", file=sys.stderr)
         return 130
+
+
+def audit() -> int:
+    """Look for known vulnerabilities of what each lock pins, and return the exit code: 1 if there are any."""
+    command = [str(venv_python(build.CHECK_VENV)), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    code = 0
+    for lock in (LOCK, build.DEV_LOCK, build.CHECK_LOCK):
+        print(f"{lock.relative_to(PROJECT).as_posix()}:", flush=True)
+        found = subprocess.run([*command, "--progress-spinner=off", f"--requirement={lock}"])
+        code = max(code, found.returncode)
+    return code
 
 
 def check() -> int:
@@ -160,4 +176,4 @@ def stages() -> dict[str, tuple[str, dict[str, str]]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
