@@ -5,6 +5,7 @@ ministack compares it with the trust policy of the role, and refuses what the ro
 does not know `$/`, by which a workflow calls another of its repository: it gets `./`, which means the same here.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -27,6 +28,10 @@ name: stub
 description: a stub
 inputs:
   role-to-assume: {{description: of configure-aws-credentials}}
+  ref: {{description: of checkout}}
+  path: {{description: of checkout, default: .}}
+  base: {{description: of oasdiff}}
+  revision: {{description: of oasdiff}}
 runs:
   using: composite
   steps:
@@ -35,9 +40,11 @@ runs:
 """
 # What stands in for an action: a line of shell. setup-uv adds the folder of `uv tool install` to PATH.
 STUBS = {
-    "actions/checkout": 'git clone --quiet "$REPOSITORY_HERE" .',
+    "actions/checkout": "git clone --quiet ${{ inputs.ref && format('--branch {0}', inputs.ref) }} "
+    '"$REPOSITORY_HERE" "${{ inputs.path }}"',
     "actions/setup-node": "node --version",
     "astral-sh/setup-uv": 'echo "$HOME/.local/bin" >> "$GITHUB_PATH"',
+    "oasdiff/oasdiff-action/breaking": 'python3 "$OASDIFF" "${{ inputs.base }}" "${{ inputs.revision }}"',
     "aws-actions/configure-aws-credentials": 'python3 "$ASSUME" "${{ inputs.role-to-assume }}"',
 }
 # Exchanges a token for credentials. GitHub names the repository and the environment in it.
@@ -58,6 +65,14 @@ with open(os.environ["GITHUB_ENV"], "a") as environment:
     for key, name in names.items():
         environment.write(f"AWS_{name}={keys[key]}\\n")
     environment.write(f"AWS_ENDPOINT_URL={url}\\n")
+"""
+# Says which operations one document has and the other has not, as oasdiff does among much else.
+OASDIFF = """
+import json, sys
+
+found = [json.load(open(path))["paths"] for path in sys.argv[1:]]
+for path, methods in found[0].items():
+    print(*(f"GONE {method} {path}" for method in methods if method not in found[1].get(path, {})), sep="\\n")
 """
 # health.py sends its request to ministack, which answers in AWS's place, and knows an API Gateway by a host of its own.
 URLOPEN = """
@@ -98,6 +113,7 @@ class Repository:
             "bin/npm": NPM.format(npm=BIN / "npm", audited=self.audited),
             "site/sitecustomize.py": URLOPEN,
             "assume.py": ASSUME,
+            "oasdiff.py": OASDIFF,
         }
         for name, text in made.items():
             (folder / name).parent.mkdir(exist_ok=True)
@@ -109,6 +125,7 @@ class Repository:
             REPOSITORY_HERE=str(self.project),
             REPOSITORY_THERE=REPOSITORY,
             ASSUME=str(folder / "assume.py"),
+            OASDIFF=str(folder / "oasdiff.py"),
             MINISTACK=aws.url,
             PYTHONPATH=str(folder / "site"),
             NO_COLOR="1",
@@ -134,15 +151,27 @@ class Repository:
         for name, sha in sorted(set(re.findall(r"uses: ([\w/-]+)@([0-9a-f]{40})", texts))):
             stub = self.folder / "stubs" / name
             stub.mkdir(parents=True, exist_ok=True)
-            (stub / "action.yml").write_text(ACTION.format(f"'{STUBS[name]}'"), encoding="utf-8")
-            yield from ("--local-repository", f"{name}@{sha}={stub}")
+            (stub / "action.yml").write_text(ACTION.format(json.dumps(STUBS[name])), encoding="utf-8")
+            owner, repository = name.split("/")[:2]
+            action = f"{owner}/{repository}"
+            yield from ("--local-repository", f"{action}@{sha}={self.folder / 'stubs' / action}")
 
     def push(self, **variables: str) -> tuple[int, str]:
         """Run what a push to main runs, with these variables of the repository; return exit code and output."""
-        options = ["--platform", "ubuntu-24.04=-self-hosted", "--no-skip-checkout", "--no-cache-server"]
-        options += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+        given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+        return self.act("push", "deploy.yml", *given)
+
+    def pull_request(self) -> tuple[int, str]:
+        """Run what a pull request to main with the branch that is checked out runs; return exit code and output."""
+        event = self.folder / "event.json"
+        event.write_text('{"pull_request": {"number": 1, "base": {"ref": "main"}}}', encoding="utf-8")
+        return self.act("pull_request", "ci.yml", "--eventpath", str(event))
+
+    def act(self, event: str, workflow: str, *given: str) -> tuple[int, str]:
+        """Run a workflow for an event; return exit code and output."""
+        options = ["--platform", "ubuntu-24.04=-self-hosted", "--no-skip-checkout", "--no-cache-server", *given]
         result = subprocess.run(
-            [BIN / "act", "push", "--workflows", ".github/workflows/deploy.yml", *options, *self.stubs()],
+            [BIN / "act", event, "--workflows", f".github/workflows/{workflow}", *options, *self.stubs()],
             cwd=self.project,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -231,6 +260,26 @@ def test_failing_test_deploys_nothing(bake: Bake, tmp_path: Path) -> None:
             for each in aws.client("cloudformation").describe_stacks()["Stacks"]
             if each["StackName"].startswith(NAME)
         ]
+
+
+@pytest.mark.deployment
+def test_pull_request(bake: Bake, tmp_path: Path) -> None:
+    """It is checked, changes no file, and what clients of main would miss is said."""
+    with Ministack(tmp_path) as aws, osv() as database:
+        repository = Repository(bake(architecture=ARCHITECTURE), tmp_path, aws, database)
+        contract = repository.project / "openapi.json"
+        now = contract.read_text(encoding="utf-8")
+        document = json.loads(now)
+        document["paths"]["/old"] = {"get": {}}
+        contract.write_text(json.dumps(document), encoding="utf-8")
+        repository.commit("As main has it")
+        repository.git("switch", "--quiet", "--create=change")
+        contract.write_text(now, encoding="utf-8")
+        repository.commit("A change")
+        code, said = repository.pull_request()
+        assert code == 0, said
+        assert re.findall(r"GONE .*", said) == ["GONE get /old"]
+        assert repository.changed.read_text() == "", "what git says after each command"
 
 
 @pytest.mark.deployment
