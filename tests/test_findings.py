@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import logging
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -49,12 +51,13 @@ CONDITIONS = {
     "Empty": {"Fn::Equals": [{"Ref": "None"}, ""]},
     "Named": {"Condition": "Same"},
     "Not": {"Fn::Not": [{"Condition": "Same"}]},
+    "Truly": {"Fn::Not": [{"Condition": "Other"}]},
     "Both": {"Fn::And": [{"Condition": "Same"}, {"Condition": "Other"}]},
     "All": {"Fn::And": [{"Condition": "Same"}, {"Condition": "Five"}]},
     "One": {"Fn::Or": [{"Condition": "Other"}, {"Condition": "Same"}]},
     "None": {"Fn::Or": [{"Condition": "Other"}, {"Condition": "Other"}]},
 }
-HOLD = {"Same", "Five", "Here", "Empty", "Named", "All", "One"}
+HOLD = {"Same", "Five", "Here", "Empty", "Named", "Truly", "All", "One"}
 
 
 def test_resolve(module: ModuleType) -> None:
@@ -193,7 +196,7 @@ def api(kind: str, timeout: object, *, principal: str = "apigateway.amazonaws.co
     caller = {"Principal": principal, "FunctionName": {"Fn::GetAtt": ["F", "Arn"]}}
     function = ("Lambda::Function", {} if timeout is None else {"Timeout": timeout})
     other = ("Lambda::Function", {"Timeout": 900})
-    return made(A=(kind, dict(more)), P=("Lambda::Permission", caller), F=function, Other=other)
+    return made(A=(kind, dict(more)), P=("Lambda::Permission", caller), Other=other, F=function)
 
 
 LATE = "API Gateway answers with an error after"
@@ -225,6 +228,7 @@ def test_timeouts(
         written["Resources"]["F"]["Properties"]["Timeout"] = {"Ref": "Time"}
         written["Parameters"] = {"Time": {"Type": "Number", **({"MaxValue": maximum} if maximum else {})}}
     assert list(module.timeouts(written, template)) == found
+    assert list(module.timeouts({}, {})) == []
 
 
 def test_partitions(module: ModuleType) -> None:
@@ -232,6 +236,7 @@ def test_partitions(module: ModuleType) -> None:
     texts = ["arn:aws:s3:::a", ["b arn:aws-cn:iam::1", {"c": "arn:${AWS::Partition}:s3:::a"}]]
     template = made(A=("S3::Bucket", {"B": texts}), C=("S3::Bucket", {}))
     assert list(module.fixed_partitions(template)) == [("A", "arn:aws:s3:"), ("A", "arn:aws-cn:iam:")]
+    assert list(module.fixed_partitions({})) == []
 
 
 def test_small_functions(module: ModuleType) -> None:
@@ -248,7 +253,7 @@ def test_small_functions(module: ModuleType) -> None:
 def test_examine(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is so in each stage of a file is said once, the rest with its stages."""
     finding = ("a.yaml", "A", "rule", "some\n  text")
-    every = {"dev": [finding, finding], "qa": [finding, ("a.yaml", "B", "rule", "b")], "prod": [finding]}
+    every = {"dev": [finding, finding], "qa": [finding, *[("a.yaml", "B", "rule", "b")] * 2], "prod": [finding]}
     every["prod"].append(("a.yaml", "B", "rule", "b"))
     engine = Mock()
 
@@ -269,7 +274,8 @@ def test_examine(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_findings(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of each tool and rule; what cloudformation-validate says too, or what has no meaning then, is left out."""
-    content = made(A=("CloudWatch::Alarm", {"MetricName": {"Fn::Sub": "arn:aws:s3:x"}}))
+    name = {"Fn::Sub": "arn:aws:s3:x", "Region": {"Ref": "AWS::Region"}}
+    content = made(A=("CloudWatch::Alarm", {"MetricName": name}))
     content["Parameters"] = {"Size": {"Type": "Number", "Default": 1}, "Kept": {"Type": "String", "Default": "k"}}
     problems = [
         ("E3004", ["Resources", "A", 0]),
@@ -318,10 +324,11 @@ def test_findings(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(linted)["Parameters"] == content["Parameters"] | {"Size": {"Type": "Number", "Default": 7}}
     options = vars(options["config"]) if hasattr(options["config"], "__dict__") else options["config"]
     assert options == {"regions": ["eu-west-1"], "include_checks": ["I"], "ignore_checks": module.IGNORED}
-    deployed, name = given.call_args.args
-    assert (json.loads(deployed), name) == (module.resolve(content, "eu-west-1"), "it.yaml")
+    deployed, file = given.call_args.args
+    assert (json.loads(deployed), file) == (module.resolve(content, "eu-west-1"), "it.yaml")
     engine.validate_template.assert_called_once_with(given.return_value)
     assert len(list(module.findings(template, None))) == 7, "without cloudformation-validate"
+    assert len(list(module.findings(module.Template("it.yaml", {}, "eu-west-1"), None))) == 4
 
 
 SAM = {"Transform": "AWS::Serverless-2016-10-31"}
@@ -330,6 +337,7 @@ SAM = {"Transform": "AWS::Serverless-2016-10-31"}
 def test_translation(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """As CloudFormation makes it, with an address for each archive; what it refuses is a finding by itself."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "none")
+    logging.getLogger("samtranslator").setLevel(logging.INFO)
     layer = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": "dist/layer.zip"}}
     function = {"Handler": "a.b", "Runtime": "python3.13", "CodeUri": "dist/function.zip"}
     other = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
@@ -337,6 +345,7 @@ def test_translation(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
     template = module.Template("it.yaml", SAM | {"Resources": resources}, "eu-west-1")
     translated, problems = module.translate(template)
     assert problems == []
+    assert (os.environ["AWS_DEFAULT_REGION"], logging.getLogger("samtranslator").level) == ("eu-west-1", logging.ERROR)
     properties = [each.get("Properties", {}) for each in translated["Resources"].values()]
     archives = [each.get("Code") or each.get("Content") for each in properties]
     stored = {"S3Bucket": "bucket", "S3Key": "archive.zip"}

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import sys
 import uuid
 import zipfile
@@ -20,7 +21,7 @@ import pytest
 from tests.conftest import Bake
 
 NAMES = ("archive", "bytecode", "run_uv", "scratch", "layer", "build", "aws", "check", "invoke")
-LOCK = "# locked\nsmall==1.0 \\\n    --hash=sha256:00\nOther_One[x]==2 \\\n    --hash=sha256:11\n"
+LOCK = "# locked\nsmall==1.0 \\\n    --hash=sha256:00\nOther-One[x]==2 \\\n    --hash=sha256:11\n"
 PIN = "small==1.0 \\\n    --hash=sha256:00\n"
 SETTINGS = '[project]\ndependencies = ["small"]\n'
 
@@ -252,7 +253,7 @@ def test_bytecode_of_what_is_no_python(
     kept = "These files are no modules of this Python; they are kept without bytecode."
     assert capsys.readouterr().out == f"{named}{kept}\n"
     assert found(folder) == ["__pycache__/a.x.pyc", "a.py", "b.py"]
-    for error, reason in (("one\ntwo\n", "two"), ("", "exit code 9")):
+    for error, reason in (("one\ntwo\nthree\n", "three"), ("", "exit code 9")):
         monkeypatch.setattr("subprocess.run", fake_compiler([(1, "", ""), (9, "", error)], "__pycache__/a.x.pyc"))
         assert scripts.bytecode.compile_bytecode(python, folder, ".x.pyc", "/opt", "checked-hash") is False
         said = f"/it/python could not compile code/ ({reason}), so it has no bytecode; the next build tries again.\n"
@@ -267,7 +268,7 @@ def test_bytecode_that_fits(scripts: Scripts, capsys: pytest.CaptureFixture[str]
         "fastapi/tests/__pycache__/a.x.pyc": 1,
         "b/__pycache__/b.x.pyc": 2,
         "b/__pycache__/a.x.pyc": 2,
-        "b/deep/__pycache__/a.x.pyc": 1,
+        "b/zoo/__pycache__/a.x.pyc": 1,
         "b/test/__pycache__/a.x.pyc": 1,
         "b/__pycache__/c.x.pyc": 1,
     }
@@ -344,6 +345,7 @@ def test_rename_is_tried_again(scripts: Scripts, monkeypatch: pytest.MonkeyPatch
     source.rename.side_effect = PermissionError
     with pytest.raises(PermissionError):
         scripts.scratch.move(source, "target")
+    assert source.rename.mock_calls == [call("target")] * 6
     assert wait.mock_calls == [call(0.1), call(0.1), call(0.5), call(1)]
 
 
@@ -393,7 +395,7 @@ def test_interpreters(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None
     versions[venv / "bin" / "python"] = "2.7"
     assert run_uv.find_python("2.7", venv) == venv / "bin" / "python"
     versions.clear()
-    monkeypatch.setattr("pathlib.Path.home", Mock(side_effect=RuntimeError))
+    monkeypatch.setattr("pathlib.Path.home", Mock(side_effect=[RuntimeError, PermissionError]))
     monkeypatch.setattr(run_uv, "find_uv", lambda: ("uv",))
     output = Mock(side_effect=["/uv/python", ""])
     monkeypatch.setattr(run_uv, "output", output)
@@ -460,6 +462,9 @@ def test_uv(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     run_uv.uv("a", Path("b"), task="do", target=target)
     assert run.mock_calls == [offline, offline, online]
     assert not target.exists()
+    codes[:] = [1, 0]
+    run_uv.uv("a", Path("b"), task="do", target=target)
+    run.mock_calls = [offline, offline, online]
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "x")
@@ -510,6 +515,20 @@ def installs(scripts: Scripts, target: Path, glibc: int) -> list[str | Path]:
 TASK = "install app/requirements.txt"
 
 
+def compiled(_: Path, folder: Path, suffix: str, *__: str, **___: str) -> bool:
+    """Stand in for the compiler: write one file of bytecode."""
+    written(folder, f"__pycache__/main{suffix}")
+    return True
+
+
+def test_installation_for_amazon_linux_2(scripts: Scripts, uv: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With glibc 2.26; uv has no platform below 2.28 but 2.17."""
+    monkeypatch.setattr(scripts.build, "GLIBC", 26)
+    monkeypatch.setattr(scripts.build, "ARCHITECTURE", "x86_64")
+    scripts.build.install(scripts.project / "python")
+    assert "x86_64-manylinux_2_28" in uv.call_args.args
+
+
 def test_installation(scripts: Scripts, uv: Mock, tmp_path: Path) -> None:
     """What needs a newer glibc than Lambda's is installed again, for an older one."""
     build, target = scripts.build, tmp_path / "python"
@@ -521,14 +540,14 @@ def test_installation(scripts: Scripts, uv: Mock, tmp_path: Path) -> None:
         for name, glibc in (("other_one", ("35", "36")), ("small", ("34", "40")), ("none", ("17",))):
             info = target / f"{name}-1.0.dist-info"
             info.mkdir(parents=True, exist_ok=True)
-            tags = "".join(f"Tag: cp313-cp313-manylinux_2_{each}_aarch64\n" for each in glibc)
+            tags = "Generator: it\n" + "".join(f"Tag: cp313-cp313-manylinux_2_{each}_aarch64\n" for each in glibc)
             (info / "WHEEL").write_text(tags, encoding="utf-8")
 
     uv.side_effect, uv.mock_calls = tagged, []
     build.install(target)
     again = [*installs(scripts, target, 17), "-r", tmp_path / "pin.txt", "--no-deps", "--reinstall"]
     assert uv.mock_calls[1:] == [call(*again, task=TASK)]
-    assert (tmp_path / "pin.txt").read_text(encoding="utf-8") == "Other_One[x]==2 \\\n    --hash=sha256:11\n"
+    assert (tmp_path / "pin.txt").read_text(encoding="utf-8") == "Other-One[x]==2 \\\n    --hash=sha256:11\n"
     build.LOCK.write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(build.BuildError) as refusal:
         build.install(target)
@@ -576,7 +595,7 @@ def test_layer(scripts: Scripts, uv: Mock, monkeypatch: pytest.MonkeyPatch, caps
 
     # With an interpreter it is built again, with bytecode, if there is room.
     build.find_python.return_value = Path("python")
-    compiler, limit = Mock(return_value=True), Mock()
+    compiler, limit = Mock(side_effect=compiled), Mock()
     monkeypatch.setattr(build, "compile_bytecode", compiler)
     monkeypatch.setattr(build, "limit_bytecode", limit)
     assert build.main(["layer"]) == 0
@@ -586,6 +605,10 @@ def test_layer(scripts: Scripts, uv: Mock, monkeypatch: pytest.MonkeyPatch, caps
     used = layer.size(layer.layer_files("")) + layer.size_of_code()
     limit.assert_called_once_with(fresh, end, layer.UNZIPPED_LIMIT - used)
     assert json.loads((layer.LAYER / ".layer.json").read_text(encoding="utf-8"))["bytecode"] is True
+    capsys.readouterr()
+    for options in ([], ["--check"]):
+        assert build.main(["layer", *options]) == 0
+        assert capsys.readouterr().out == "package/ is up to date.\n"
     monkeypatch.setattr(build, "UNZIPPED_LIMIT", used)
     build.LOCK.write_text(f"{LOCK}# changed\n", encoding="utf-8")
     assert build.main(["layer"]) == 0
@@ -601,7 +624,7 @@ def test_archives(
 ) -> None:
     """The layer is built first; the size of each archive is said, and what is too large is refused or explained."""
     build, output = scripts.build, scripts.project / "out" / "put"
-    compiler = Mock(return_value=True)
+    compiler = Mock(side_effect=compiled)
     monkeypatch.setattr(build, "compile_bytecode", compiler)
     build.find_python.side_effect = [None, Path("python")]
     assert build.main(["zip", "--output", str(output)]) == 0
@@ -609,29 +632,36 @@ def test_archives(
     assert said[-2:] == ["put/function.zip: 0.00 MB", "put/layer.zip: 0.00 MB"]
     assert found(output) == ["function.zip", "layer.zip"]
     names = [zipfile.ZipFile(output / f"{name}.zip").namelist() for name in ("function", "layer")]
-    assert names == [["main.py"], ["python/small-1.0.dist-info/WHEEL", "python/small/__init__.py"]]
+    bytecode = f"__pycache__/main{build.BYTECODE}"
+    files = ["python/small-1.0.dist-info/WHEEL", "python/small/__init__.py"]
+    assert names == [[bytecode, "main.py"], files]
     (code,) = [each.args[1] for each in compiler.mock_calls]
     assert code.name == "function"
     compiler.assert_called_once_with(Path("python"), code, ".cpython-313.pyc", "/var/task", "checked-hash")
     assert build.find_python.mock_calls == [call("3.13", scripts.project / ".venv")] * 2
 
     build.find_python.side_effect = None
-    limit = len("a = 1\n") + scripts.layer.size(scripts.layer.layer_files(""))
-    monkeypatch.setattr(build, "UPLOAD_LIMIT", (output / "layer.zip").stat().st_size - 1)
+    build.find_python.return_value = Path("python")
+    monkeypatch.setattr(build, "UPLOAD_LIMIT", 500)
+    assert build.main(["zip"]) == 0
+    dist = scripts.project / "dist"
+    names = [zipfile.ZipFile(dist / f"{name}.zip").namelist() for name in ("function", "layer")]
+    assert names == [[bytecode, "main.py"], [f"python/{bytecode}", *files]]
+    more = "; over 0 MB it has to be uploaded through S3"
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        *("dist/function.zip: 0.00 MB", f"dist/layer.zip: 0.00 MB{more}")
+    ]
+    limit = len(f"a = 1\n{bytecode}") + scripts.layer.size(scripts.layer.layer_files(build.BYTECODE))
     monkeypatch.setattr(build, "UNZIPPED_LIMIT", limit)
     assert build.main(["zip"]) == 0
-    assert found(scripts.project / "dist") == ["function.zip", "layer.zip"]
-    more = "; over 0 MB it has to be uploaded through S3"
-    assert capsys.readouterr().out.splitlines()[1:] == ["dist/function.zip: 0.00 MB", f"dist/layer.zip: 0.00 MB{more}"]
     monkeypatch.setattr(build, "UNZIPPED_LIMIT", limit - 1)
     assert build.main(["zip"]) == 1
     reason = "app/ and package/ have more than the 0 MB that Lambda takes"
     assert capsys.readouterr().err == f"build.py: {reason}.\n"
-    monkeypatch.setattr(build, "UPLOAD_LIMIT", (output / "layer.zip").stat().st_size)
-    files = iter([("a", build.LOCK)])
-    build.write_zip(scripts.project / "a.zip", files, scripts.project / "app")
-    size = (scripts.project / "a.zip").stat().st_size / 2**20
-    assert capsys.readouterr().out == f"project/a.zip: {size:.2f} MB\n"
+    for _ in range(2):
+        build.write_zip(dist / "a.zip", iter([("a", build.LOCK)]), scripts.project / "app")
+        monkeypatch.setattr(build, "UPLOAD_LIMIT", (dist / "a.zip").stat().st_size)
+    assert capsys.readouterr().out == "dist/a.zip: 0.00 MB\n" * 2
 
 
 def test_locks_of_the_dependencies(scripts: Scripts, uv: Mock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -742,7 +772,7 @@ def test_ends_of_the_command(
     for arguments in ([], ["other"]):
         with pytest.raises(SystemExit, match="2"):
             build.main(arguments)
-        assert "layer|zip|lock|venv" in capsys.readouterr().err
+        assert re.search(r"(required:|argument) layer\|zip\|lock\|venv\b", capsys.readouterr().err)
     for arguments, words in (
         (["--help"], str(build.__doc__)),
         (["layer", "--help"], "--check exit 1 if it is out of date"),
@@ -871,6 +901,9 @@ def test_files_that_are_read_only(scripts: Scripts, monkeypatch: pytest.MonkeyPa
         assert given == (errno.EROFS, sentence, os.fsdecode(path))
 
 
+REGIONS = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}
+
+
 def test_process_as_on_lambda(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folder, search path and variables are those of Lambda; a region of the user's stays."""
     invoke, hook, folder = scripts.invoke, Mock(), Mock()
@@ -881,11 +914,10 @@ def test_process_as_on_lambda(scripts: Scripts, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.meta_path", [*sys.meta_path])
     monkeypatch.setattr("sys.dont_write_bytecode", False)
     monkeypatch.setitem(sys.modules, "main", SimpleNamespace(handler="handler"))
-    with patch.dict(os.environ, {"AWS_REGION": "eu-west-1", "_HANDLER": "x"}):
-        os.environ.pop("AWS_DEFAULT_REGION", None)
+    with patch.dict(os.environ, {**REGIONS, "_HANDLER": "x", "KEPT": "1"}):
         assert invoke.load_handler() == "handler"
-        given = {name: os.environ[name] for name in invoke.VARIABLES}
-    assert given == invoke.VARIABLES | {"AWS_REGION": "eu-west-1"}
+        given = {name: os.environ[name] for name in [*invoke.VARIABLES, "KEPT"]}
+    assert given == invoke.VARIABLES | {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2", "KEPT": "1"}
     folder.assert_called_once_with(invoke.APP)
     assert sys.path == [str(invoke.APP), "/x"]
     assert sys.dont_write_bytecode is True

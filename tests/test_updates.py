@@ -67,7 +67,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     # What the template does: another limit, another sentence, a file more, a file less.
     template = clone / "{{cookiecutter.project_slug}}"
     change(clone / "templates" / "parameters.yaml", '"concurrencyLimit", "1000"', '"concurrencyLimit", "2000"')
-    change(template / "app" / "items.py", "One item.", "One item of many.")
+    change(template / "app" / "{% if not cookiecutter.__table %}items.py{% endif %}", "One item.", "One item of many.")
     (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
     git.commit(clone, "second version")
 

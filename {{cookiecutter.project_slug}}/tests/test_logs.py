@@ -76,9 +76,11 @@ def test_nothing_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> No
 def test_follow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Events of all groups are shown by their time, each once, those that come late too, until Ctrl-C."""
     pages: dict[str, list[list[dict[str, Any]]]] = {
-        "api": [[event("a", 100_000)], [event("a", 100_000), event("late", 50_000)], [event("b", 200_000)]],
+        "api": [[event("a", 100_000)], [event("a", 100_000), event("late", 50_000), event("edge", 40_000)]],
         "access": [[event("c", 99_000)], [], [event("d", 201_000)]],
+        "none": [[], [], []],
     }
+    pages["api"].append([event("edge", 40_000), event("b", 200_000)])
     asked: list[int] = []
 
     def paginate(logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: N803 - these are boto3's names
@@ -90,8 +92,8 @@ def test_follow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     monkeypatch.setattr("time.sleep", wait)
     client = Mock(get_paginator=Mock(return_value=Mock(paginate=paginate)))
     with pytest.raises(KeyboardInterrupt):
-        logs.follow(client, ["api", "access"], 0)
-    assert [line[20:] for line in capsys.readouterr().out.splitlines()] == ["c", "a", "late", "b", "d"]
+        logs.follow(client, ["api", "access", "none"], 0)
+    assert [line[20:] for line in capsys.readouterr().out.splitlines()] == ["c", "a", "edge", "late", "b", "d"]
     assert asked == [0, 40_000, 40_000]
     wait.assert_called_with(logs.POLL_SECONDS)
     client.get_paginator.assert_called_with("filter_log_events")
@@ -196,10 +198,11 @@ def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lines_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pipe too."""
+    """In a pipe too, and in ASCII."""
     stream = Mock()
     monkeypatch.setattr("sys.stdout", stream)
-    aws.say("ready")
+    aws.say("b\u00fc")
+    stream.write.assert_any_call(r"b\xfc")
     stream.flush.assert_called_once_with()
 {% if not cookiecutter.__sam %}
 
