@@ -26,6 +26,9 @@ test-deploy: .venv/test ## deploy whole projects with each deployer, to an emula
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time realistic tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
+pictures: .venv/test ## record the questions at a terminal, and write docs/questions.svg
+	@$(BIN)/python -B -m tests.pictures
+
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B -m tests.lock
 
@@ -46,4 +49,4 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help new test test-all test-deploy bench lock
+.PHONY: help new test test-all test-deploy bench pictures lock

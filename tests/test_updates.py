@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -140,8 +141,29 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
     assert 'region = "eu-central-1"' in (project / "samconfig.toml").read_text(encoding="utf-8")
 
 
-def test_readme_says_how() -> None:
-    """With the address that cruft needs, which does not know gh:."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "cruft create https://github.com/ORG/cookiecutter-fastapi-lambda" in readme
-    assert "cruft update" in readme
+def test_commands_of_the_page(clone: Path, git: Git, tmp_path: Path) -> None:
+    """Each works as docs/upgrade.md has it, but for the address, which is a path here."""
+    page = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
+    create, link, update, check, diff = (
+        re.search(rf"\buvx (cruft {word}[^\n`]*)", page)[1]
+        for word in ("create", "link", "update --variables", "check", "diff")
+    )
+    assert create == "cruft create https://github.com/ORG/cookiecutter-fastapi-lambda"
+    git.commit(clone, "first version")
+    arguments = ["--no-input", "--extra-context", '{"secret": true}', "--output-dir", tmp_path]
+    git(tmp_path, *create.split()[:2], clone, *arguments)
+    project = tmp_path / "orders-api"
+    git.commit(project, "created")
+    assert "SUCCESS" in git(project, *shlex.split(check))
+    change(clone / "cookiecutter.json", "A secret in AWS", "One secret in AWS")
+    git.commit(clone, "second version")
+    git(project, *shlex.split(update), "--skip-apply-ask")
+    saved = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))["context"]["cookiecutter"]
+    assert (saved["ci"], saved["secret"]) == ("none", True)
+    git.commit(project, "updated")
+    assert git(project, *shlex.split(diff)) == ""
+    # A project that cruft does not know.
+    (project / ".cruft.json").unlink()
+    git.commit(project, "unknown")
+    git(project, *shlex.split(link), clone, "--no-input", "--extra-context", '{"secret": true, "ci": "none"}')
+    assert "SUCCESS" in git(project, *shlex.split(check))
