@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 from tests.machine import BIN, clean_environment
-from tests.test_readme import anchors
+from tests.parsers import anchors
 
 
 def test_make_new(clone: Path, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_pages_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", text):
+        for target, anchor in re.findall(r'(?:\]\(|src=")(?!https?://)([^)#"]*)(?:#([^)]*))?[)"]', text):
             path = page.parent / target if target else page
             assert path.is_file(), (page.name, target)
             assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), (page.name, target, anchor)

@@ -17,7 +17,7 @@ import tree_sitter_powershell
 
 from tests.conftest import ROOT, VARIANTS, Bake, Venv
 from tests.machine import ARCHITECTURE, free_port, interpreter
-from tests.parsers import read_yaml
+from tests.parsers import anchors, prose, read_yaml
 
 PYTHON = interpreter("python3.13")
 # What make does in another way: `sam build` runs make itself, `make run` changes the folder and names the port, and the
@@ -43,11 +43,6 @@ def pages(project: Path) -> dict[str, str]:
     return {path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
-def prose(page: str) -> str:
-    """Return a page without its blocks of code."""
-    return re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
-
-
 def table_of(project: Path) -> list[tuple[str, list[str], list[str]]]:
     """Return the rows of the table of commands without its head."""
     page = pages(project)["README.md"].partition("## Commands\n")[2]
@@ -56,12 +51,6 @@ def table_of(project: Path) -> list[tuple[str, list[str], list[str]]]:
         first, with_make, without = (cell.strip() for cell in line.strip("|").split("|"))
         rows.append((first, re.findall("`(.+?)`", with_make), re.findall("`(.+?)`", without)))
     return rows
-
-
-def anchors(page: str) -> set[str]:
-    """Return the anchors of the headings of a page, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_short_and_whole(variant: Path) -> None:

@@ -92,6 +92,52 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     assert "Created" not in diff.stdout + diff.stderr
 
 
+def test_update_moves_versions(clone: Path, git: Git, tmp_path: Path) -> None:
+    """Pins in generated files move beside packages of one's own; what its owner did not touch is the new version's."""
+    git.commit(clone, "first version")
+    git(tmp_path, "cruft", "create", clone, "--no-input", "--output-dir", tmp_path)
+    project = tmp_path / "orders-api"
+    git.commit(project, "created")
+    locks = ("app/requirements.txt", "requirements-dev.txt")
+    own = "pyjwt==2.10.1 \\\n    --hash=sha256:" + 64 * "0" + "\n"
+    change(project / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "pyjwt>=2.10,<3",\n')
+    for lock in locks:
+        change(project / lock, "starlette==", f"{own}starlette==")
+    change(project / "app" / "main.py", "handler = LambdaHandler(app)", "# Mine.\nhandler = LambdaHandler(app)")
+    change(project / "README.md", "Three commands of a day", "Our three commands")
+    git.commit(project, "mine")
+    touched = {*locks, "pyproject.toml", "app/main.py", "README.md", ".cruft.json"}
+    template = clone / "{{cookiecutter.project_slug}}"
+    old = re.search(r"^mangum==(\S+)", (template / locks[0]).read_text(encoding="utf-8"), re.MULTILINE)[1]
+    for lock in locks:
+        change(template / lock, f"mangum=={old}", "mangum==99.1.0")
+    change(template / "pyproject.toml", '"mangum>=', '"mangum>=99.1,>=')
+    change(template / "app" / "main.py", '"""Return a fixed answer, for monitors."""', '"""Return an answer."""')
+    settings = template / "{% if cookiecutter.__sam %}samconfig.toml{% endif %}"
+    change(settings, "version = ", "# The version of this file.\nversion = ")
+    git.commit(clone, "second version")
+
+    git(project, "cruft", "update", "--skip-apply-ask")
+    git(tmp_path, "cruft", "create", clone, "--no-input", "--output-dir", tmp_path / "fresh")
+    updated, fresh = (
+        {
+            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+            for path in folder.rglob("*.*")
+            if path.is_file() and ".git" not in path.parts
+        }
+        for folder in (project, tmp_path / "fresh" / "orders-api")
+    )
+    assert {name for name in updated.keys() | fresh.keys() if updated.get(name) != fresh.get(name)} <= touched
+    assert not [name for name, text in updated.items() if re.search("^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE)]
+    for lock in locks:
+        assert own in updated[lock]
+        assert updated[lock].replace(own, "") == fresh[lock]
+        assert f"mangum=={old}" not in updated[lock]
+    assert '"pyjwt>=2.10,<3"' in updated["pyproject.toml"] and '"mangum>=99.1,>=' in updated["pyproject.toml"]
+    assert "# Mine." in updated["app/main.py"] and '"""Return an answer."""' in updated["app/main.py"]
+    assert "Our three commands" in updated["README.md"]
+
+
 def test_update_across_other_filters(clone: Path, git: Git, tmp_path: Path) -> None:
     """Each version is rendered with its own modules, although cruft renders both in one process and from one folder."""
     git.commit(clone, "first version")
