@@ -31,6 +31,7 @@ pictures: .venv/test ## record the questions at a terminal, and write docs/quest
 
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B -m tests.lock
+	@$(BIN)/python -B -m tests.pictures
 
 .venv/new: requirements/new.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('Python 3.10 or newer is needed, this is ' + sys.version)"
