@@ -58,10 +58,10 @@ def test_short_and_whole(variant: Path) -> None:
     read = pages(variant)
     lines = read["README.md"].splitlines()
     assert len(lines) < 220
-    tree = read["README.md"].partition("## Where things are\n")[2].partition("\n## ")[0]
+    tree = read["README.md"].partition("## Where things are\n")[2].partition("\n```\n\n")[0]
     assert [line for line in tree.splitlines() if len(line) > 92] == []
     for name, page in read.items():
-        for target, anchor in re.findall(r"\]\((?!https://)([^)#]*)(?:#([^)]*))?\)", prose(page)):
+        for target, anchor in re.findall(r"(?<!\\)\]\((?!https://)([^)#]*)(?:#([^)]*))?\)", prose(page)):
             path = Path(os.path.normpath(variant / Path(name).parent / target)) if target else variant / name
             assert path.is_file(), (name, target)
             assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), (name, target, anchor)

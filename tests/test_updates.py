@@ -11,6 +11,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.machine import BIN, clean_environment
 
+# The template's file of the example without storage.
+ITEMS = "{% if not cookiecutter.__table %}items.py{% endif %}"
+
 
 class Git:
     """Git and cruft with an identity, and no settings but their own."""
@@ -68,7 +71,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     # What the template does: another limit, another sentence, a file more, a file less.
     template = clone / "{{cookiecutter.project_slug}}"
     change(clone / "templates" / "parameters.yaml", '"concurrencyLimit", "1000"', '"concurrencyLimit", "2000"')
-    change(template / "app" / "items.py", "One item.", "One item of many.")
+    change(template / "app" / ITEMS, "One item.", "One item of many.")
     (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
     git.commit(clone, "second version")
 
@@ -171,6 +174,7 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
             path.write_text(text.replace("cookiecutter.api", "'http_api'"), encoding="utf-8")
     change(clone / "hooks" / "post_gen_project.py", '"deployer", "api", "aws_region"', '"deployer", "aws_region"')
     rules = clone / "cookiecutter_fastapi_lambda" / "rules.py"
+    change(rules, '"deployer", "api"),', '"deployer"),')
     change(rules, '    "api": ("http_api", "rest_api", "function_url"),\n', "")
     change(rules, 'answers["api"] == "function_url"\n', "False\n")
     git.commit(clone, "before the question")
