@@ -26,8 +26,12 @@ test-deploy: .venv/test ## run the tests marked deployment: whole projects are c
 bench: .venv/bench ## measure cold starts, warm requests and builds: see benchmarks/README.md
 	@for name in cold_start warm_request build_time realistic state tables; do PYTHONPATH=. $(BIN)/python -B benchmarks/$$name.py || exit 1; done
 
+pictures: .venv/test ## record the questions at a terminal, and write docs/questions.svg
+	@$(BIN)/python -B -m tests.pictures
+
 lock: .venv/test ## pin the newest versions: of the tools in requirements/, and of what a rendered project starts with
 	@$(BIN)/python -B -m tests.lock
+	@$(BIN)/python -B -m tests.pictures
 
 .venv/new: requirements/new.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('Python 3.10 or newer is needed, this is ' + sys.version)"
@@ -46,4 +50,4 @@ lock: .venv/test ## pin the newest versions: of the tools in requirements/, and 
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help new test test-all test-deploy bench lock
+.PHONY: help new test test-all test-deploy bench pictures lock

@@ -13,6 +13,7 @@ class Terminal:
 
     def __init__(self, command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
         self.shown = ""
+        self.coloured = ""
         self.code: int | None = None
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
@@ -46,8 +47,10 @@ class Terminal:
             data = os.read(self.descriptor, 65536) if ready else b""
         except OSError:  # how Linux says that the other end is closed
             data = b""
+        text = data.decode(errors="replace").replace("\r", "")
+        self.coloured += text
         # Colours and carriage returns are not what a test is about.
-        self.shown += re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", data.decode(errors="replace")).replace("\r", "")
+        self.shown += re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
         return bool(data)
 
     def end(self) -> int:

@@ -1,4 +1,4 @@
-"""What is printed when build.py cannot build: uv's own words, and where README.md says what to do about them."""
+"""What is printed when build.py cannot build: uv's own words, and where docs/troubleshooting.md says what to do."""
 
 import ast
 import datetime
@@ -84,7 +84,7 @@ def refused(project: Path, words: str, task: str = "install app/requirements.txt
     result = build(project, "venv" if ".venv" in task else "layer", **settings(project) | environment)
     assert result.returncode == 1, result.stdout
     *said, last = result.stderr.splitlines()
-    assert last == f'build.py: uv could not {task}; see above, and "Troubleshooting" in README.md.', result.stderr
+    assert last == f"build.py: uv could not {task}; see above, and docs/troubleshooting.md.", result.stderr
     assert words in " ".join(" ".join(said).split()), result.stderr  # uv may break its lines
     assert not any(line.startswith("build.py: ") for line in said), result.stderr
     assert "Traceback" not in result.stderr
@@ -268,14 +268,14 @@ CASES = [
 
 @pytest.mark.parametrize(("words", "case"), CASES, ids=lambda value: value if isinstance(value, str) else "")
 def test_words_of_uv(words: str, case: Callable[[Path, str], None], project: Path) -> None:
-    """Each is provoked, shown as it is, and followed by one line that leads to the table in README.md."""
+    """Each is provoked, shown as it is, and followed by one line that leads to the table in docs/troubleshooting.md."""
     case(project, words)
 
 
 def test_table_has_the_words_that_are_tested() -> None:
     """Each row of the table is provoked above, and what is provoked above has a row."""
-    readme = (ROOT / "{{cookiecutter.project_slug}}" / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([^`]+)` \|", readme.partition("### In the build")[2], re.MULTILINE)
+    page = ROOT / "{{cookiecutter.project_slug}}" / "docs" / "troubleshooting.md"
+    rows = re.findall(r"^\| `([^`]+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == list(dict.fromkeys(words for words, _ in CASES))
 
 
@@ -307,7 +307,8 @@ def test_wheels_for_amazon_linux_2(bake: Bake, tmp_path: Path) -> None:
 
     lock(project, make_wheel(wheels, "pillow_like", "cp311-cp311-manylinux_2_27_aarch64.manylinux_2_28_aarch64"))
     refused(project, "pillow-like==1.0 has no wheels with a matching platform tag")
-    assert "or move to Python 3.12 (glibc 2.34)" in (project / "README.md").read_text(encoding="utf-8")
+    page = (project / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert "or move to Python 3.12 (glibc 2.34)" in page
 
 
 def test_lock_for_the_runtime(project: Path) -> None:

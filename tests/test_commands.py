@@ -1,11 +1,13 @@
-"""The two commands of the README, as a new user types them: fresh clone, clean HOME, any path."""
+"""The commands of the README, as a new user types them: fresh clone, clean HOME, any path."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.machine import clean_environment
+from tests.machine import BIN, clean_environment
+from tests.parsers import anchors
 
 
 def test_make_new(clone: Path, tmp_path: Path) -> None:
@@ -47,6 +49,7 @@ def test_help_lists_every_target(tmp_path: Path) -> None:
         "make test-all",
         "make test-deploy",
         "make bench",
+        "make pictures",
         "make lock",
     ]
 
@@ -62,3 +65,32 @@ def test_python_that_is_too_old(clone: Path, tmp_path: Path) -> None:
     assert result.returncode != 0
     assert result.stderr.startswith("Python 3.10 or newer is needed, this is ")
     assert not (clone / ".venv").exists()
+
+
+def test_command_of_the_readme(clone: Path, tmp_path: Path) -> None:
+    """The first one that people see, with the path of their clone in it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    program, *command = re.search(r"^```\n(.+)\n```", readme, re.MULTILINE)[1].split()
+    assert (program, command[-1]) == ("uvx", "path/to/cookiecutter-fastapi-lambda")
+    environment = clean_environment(tmp_path / "home", BIN)
+    result = subprocess.run(
+        [BIN / program, *command[:-1], clone, "--no-input", "build_layer=no"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "orders-api" / "app" / "main.py").is_file()
+
+
+def test_pages_lead_somewhere() -> None:
+    """Each link in the template's own pages leads to a file or a heading, and none names a version: none exists yet."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r'(?:\]\(|src=")(?!https?://)([^)#"]*)(?:#([^)]*))?[)"]', text):
+            path = page.parent / target if target else page
+            assert path.is_file(), (page.name, target)
+            assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), (page.name, target, anchor)
+        assert not re.search(r"\bv\d+\.\d+|--checkout [\w.]*\d", text), page.name

@@ -87,8 +87,3 @@ def test_diagram_shows_what_is_made(name: str, bake: Bake) -> None:
     made = set(re.findall(r"^  (\w+):\n    Type:", template, re.MULTILINE))
     made |= {"ApiFunctionUrl"} if "FunctionUrlConfig:" in template else set()
     assert {BOXES[box] for box in shown} == made & set(BOXES.values())
-
-
-def test_readme_of_the_project_is_short(bake: Bake) -> None:
-    """A newcomer sees the end of it."""
-    assert len((bake() / "README.md").read_text(encoding="utf-8").splitlines()) < 220

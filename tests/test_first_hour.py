@@ -21,7 +21,7 @@ from tests.events import http_api
 from tests.machine import ARCHITECTURE, BIN, clean_environment, free_port, interpreter, links
 from tests.parsers import read_yaml
 from tests.sam import translate
-from tests.test_updates import Git, change
+from tests.test_updates import ITEMS, Git, change
 
 PYTHON = interpreter("python3.13")
 ORIGIN = "https://shop.example.com"
@@ -294,7 +294,7 @@ def test_first_hour(clone: Path, tmp_path: Path) -> None:
     git.commit(project.folder, "mine")
     rendered = clone / "{{cookiecutter.project_slug}}"
     change(rendered / "app" / "middleware.py", "Put the middleware around", "Put each middleware around")
-    change(rendered / "app" / "items.py", "One item.", "One item of many.")
+    change(rendered / "app" / ITEMS, "One item.", "One item of many.")
     change(rendered / "README.md", "## Commands", "## Every-day commands")
     git.commit(clone, "second version")
     git(project.folder, "cruft", "update", "--skip-apply-ask")

@@ -1,5 +1,6 @@
 """The questions at a terminal: a bad answer is asked again at once, and Ctrl-C leaves nothing or a whole project."""
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,8 +9,9 @@ import click
 import pytest
 
 from cookiecutter_fastapi_lambda.environment import ignore_interrupts
+from tests import pictures
 from tests.conftest import ROOT, Bake, files
-from tests.machine import BIN
+from tests.machine import BIN, CI, interpreter
 from tests.terminal import Terminal
 from tests.test_updates import Git, change
 
@@ -168,3 +170,13 @@ def test_stopped_while_the_layer_is_built(clone: Path, open_terminal: Open, tmp_
         "run `python scripts/build.py layer` in the project, or `make layer`.\n"
     )
     assert (tmp_path / "output" / "orders-api" / "README.md").exists()
+
+
+def test_picture_is_what_a_terminal_shows(tmp_path: Path) -> None:
+    """The one in README.md was drawn from these questions, and needs no other server; else run `make pictures`."""
+    if interpreter("python3.13") is None:
+        pytest.fail("no python3.13 here") if CI else pytest.skip("no python3.13 here; `uv python install 3.13`")
+    picture = pictures.drawn(pictures.recorded(tmp_path))
+    assert pictures.PICTURE.read_text(encoding="utf-8") == picture
+    assert set(re.findall(r"https?://[^\s\"<]+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert "docs/questions.svg" in (ROOT / "README.md").read_text(encoding="utf-8")

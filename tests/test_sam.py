@@ -180,11 +180,13 @@ def test_function_url_has_both_permissions(bake: Bake) -> None:
 
 
 def test_only_the_chosen_front_end(bake: Bake) -> None:
-    """No word of the others, in the infrastructure and in the README."""
+    """No word of the others, in the infrastructure and in what people read."""
     words = {"http_api": ["HttpApi", "HTTP API"], "rest_api": ["RestApi", "REST API"]}
     words["function_url"] = ["FunctionUrl", "Function URL"]
     for api in words:
-        texts = [(bake(api=api) / name).read_text(encoding="utf-8") for name in ("template.yaml", "README.md")]
+        project = bake(api=api)
+        pages = (path.read_text(encoding="utf-8") for path in [project / "README.md", *project.glob("docs/*.md")])
+        texts = [(project / "template.yaml").read_text(encoding="utf-8"), "".join(pages)]
         for other, (resource, name) in words.items():
             assert (resource in texts[0]) == (api == other), (api, other)
             assert (name in texts[1]) == (api == other), (api, other)

@@ -20,15 +20,15 @@ QUESTION = r"`(.+) has no authentication\. Is this okay\?`(, which it asks twice
 
 
 def questions(project: Path) -> list[str]:
-    """Return the questions that the README says to answer with `y`, in the order in which they come up."""
-    resource, twice = re.search(QUESTION, (project / "README.md").read_text(encoding="utf-8")).groups()
+    """Return the questions that docs/deploy.md says to answer with `y`, in the order in which they come up."""
+    resource, twice = re.search(QUESTION, (project / "docs" / "deploy.md").read_text(encoding="utf-8")).groups()
     return [f"{resource} has no authentication. Is this okay?"] * (2 if twice else 1)
 
 
 # The SAM CLI calls deprecated functions of its own libraries.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("api", CONTEXT["api"])
-def test_questions_are_those_of_the_readme(api: str, bake: Bake) -> None:
+def test_questions_are_those_of_the_page(api: str, bake: Bake) -> None:
     """The SAM CLI asks about each event and Function URL without authentication, and ends unless the answer is yes."""
     from samcli.commands.deploy.auth_utils import auth_per_resource
     from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
@@ -41,7 +41,7 @@ def test_questions_are_those_of_the_readme(api: str, bake: Bake) -> None:
 
 @pytest.mark.deployment
 def test_answers_hold(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
-    """What the README says to answer deploys; the next deployment asks nothing, changes nothing, prints the address."""
+    """What docs/deploy.md says to answer deploys; the next deployment asks nothing, and prints the address."""
     project = tmp_path / "project"
     shutil.copytree(bake(), project)
     (project / "app" / "requirements.txt").write_text(make_wheel(tmp_path / "wheels", "small"), encoding="utf-8")
@@ -97,7 +97,7 @@ def test_answers_hold(bake: Bake, ministack: Ministack, tmp_path: Path) -> None:
     assert f"No changes to deploy. Stack {STACK} is up to date" in printed
     assert re.search(r"^ApiUrl: (\S+)$", printed, re.MULTILINE)[1] in terminal.shown
 
-    # An option on the command line is for one deployment, as the README says.
+    # An option on the command line is for one deployment, as docs/develop.md says.
     run("sam", "deploy", "--parameter-overrides", "Docs=off")
     assert parameters() == chosen | {"Docs": "off"}
     run("sam", "deploy")

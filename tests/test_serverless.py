@@ -152,10 +152,11 @@ def test_lock_fits(serverless_variant: Path) -> None:
     service = read_yaml((serverless_variant / "serverless.yml").read_text(encoding="utf-8"))
     assert service["frameworkVersion"] == pinned.split(".")[0]
     assert package["engines"] == lock["packages"]["node_modules/osls"]["engines"]
-    # What the README says of Node.js.
+    # What README.md and docs/deploy.md say of Node.js.
     supported = re.findall(r"(\d+(?:\.\d+)?)(?:\.0)?(?= |$)", package["engines"]["node"])
-    readme = (serverless_variant / "README.md").read_text(encoding="utf-8")
-    assert f"With Node.js {', '.join(supported)} or newer, and credentials" in readme
+    for page in ("README.md", "docs/deploy.md"):
+        text = (serverless_variant / page).read_text(encoding="utf-8")
+        assert f"With Node.js {', '.join(supported)} or newer, and credentials" in text
     # A plugin is of the project itself; npm has nothing to find.
     assert [plugin for plugin in service["plugins"] if not (serverless_variant / plugin).is_file()] == []
 

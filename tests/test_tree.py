@@ -13,7 +13,7 @@ TREE = """
     Makefile README.md openapi.json pyproject.toml requirements-check.txt requirements-dev.txt
     app/errors.py app/http_events.py app/http_responses.py app/items.py app/lambda_handler.py app/main.py app/metrics.py
     app/middleware.py app/request_cycle.py app/requirements.txt app/settings.py
-    docs/deploy-policy.yaml docs/operate.md
+    docs/deploy-policy.yaml docs/deploy.md docs/develop.md docs/operate.md docs/troubleshooting.md
     events/create-item.json
     package/README.md
     scripts/archive.py scripts/aws.py scripts/build.py scripts/bytecode.py scripts/check.py scripts/findings.py

@@ -119,9 +119,9 @@ def printed(bake: Bake, folder: Path) -> dict[str, list[str]]:
 
 
 def rows(project: Path) -> dict[str, tuple[list[str], str]]:
-    """Return what the rows of the table on AWS are keyed by: all texts of the first cell, and the rest of the row."""
+    """Return what the rows of the table are keyed by: all texts of the first cell, and the rest of the row."""
     readme = (project / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("### On AWS\n")[2].partition("\n### ")[0]
+    table = readme.partition("## Troubleshooting\n")[2]
     found = {}
     for line in table.splitlines()[table.splitlines().index("|---|---|---|") + 1 :]:
         if line:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.machine import BIN, clean_environment
+
+# The template's file of the example without storage.
+ITEMS = "{% if not cookiecutter.__table %}items.py{% endif %}"
 
 
 class Git:
@@ -67,7 +71,7 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     # What the template does: another limit, another sentence, a file more, a file less.
     template = clone / "{{cookiecutter.project_slug}}"
     change(clone / "templates" / "parameters.yaml", '"concurrencyLimit", "1000"', '"concurrencyLimit", "2000"')
-    change(template / "app" / "{% if not cookiecutter.__table %}items.py{% endif %}", "One item.", "One item of many.")
+    change(template / "app" / ITEMS, "One item.", "One item of many.")
     (template / "events" / "more.json").write_text("{}\n", encoding="utf-8")
     git.commit(clone, "second version")
 
@@ -89,6 +93,52 @@ def test_update(clone: Path, git: Git, tmp_path: Path) -> None:
     changes = [line for line in diff.stdout.splitlines() if re.match(r"[-+] ", line)]
     assert [re.search("MaxValue: .*", line)[0] for line in changes] == ["MaxValue: 20,", "MaxValue: 29,"]
     assert "Created" not in diff.stdout + diff.stderr
+
+
+def test_update_moves_versions(clone: Path, git: Git, tmp_path: Path) -> None:
+    """Pins in generated files move beside packages of one's own; what its owner did not touch is the new version's."""
+    git.commit(clone, "first version")
+    git(tmp_path, "cruft", "create", clone, "--no-input", "--output-dir", tmp_path)
+    project = tmp_path / "orders-api"
+    git.commit(project, "created")
+    locks = ("app/requirements.txt", "requirements-dev.txt")
+    own = "pyjwt==2.10.1 \\\n    --hash=sha256:" + 64 * "0" + "\n"
+    change(project / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "pyjwt>=2.10,<3",\n')
+    for lock in locks:
+        change(project / lock, "starlette==", f"{own}starlette==")
+    change(project / "app" / "main.py", "handler = LambdaHandler(app)", "# Mine.\nhandler = LambdaHandler(app)")
+    change(project / "README.md", "Three commands of a day", "Our three commands")
+    git.commit(project, "mine")
+    touched = {*locks, "pyproject.toml", "app/main.py", "README.md", ".cruft.json"}
+    template = clone / "{{cookiecutter.project_slug}}"
+    old = re.search(r"^mangum==(\S+)", (template / locks[0]).read_text(encoding="utf-8"), re.MULTILINE)[1]
+    for lock in locks:
+        change(template / lock, f"mangum=={old}", "mangum==99.1.0")
+    change(template / "pyproject.toml", '"mangum>=', '"mangum>=99.1,>=')
+    change(template / "app" / "main.py", '"""Return a fixed answer, for monitors."""', '"""Return an answer."""')
+    settings = template / "{% if cookiecutter.__sam %}samconfig.toml{% endif %}"
+    change(settings, "version = ", "# The version of this file.\nversion = ")
+    git.commit(clone, "second version")
+
+    git(project, "cruft", "update", "--skip-apply-ask")
+    git(tmp_path, "cruft", "create", clone, "--no-input", "--output-dir", tmp_path / "fresh")
+    updated, fresh = (
+        {
+            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+            for path in folder.rglob("*.*")
+            if path.is_file() and ".git" not in path.parts
+        }
+        for folder in (project, tmp_path / "fresh" / "orders-api")
+    )
+    assert {name for name in updated.keys() | fresh.keys() if updated.get(name) != fresh.get(name)} <= touched
+    assert not [name for name, text in updated.items() if re.search("^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE)]
+    for lock in locks:
+        assert own in updated[lock]
+        assert updated[lock].replace(own, "") == fresh[lock]
+        assert f"mangum=={old}" not in updated[lock]
+    assert '"pyjwt>=2.10,<3"' in updated["pyproject.toml"] and '"mangum>=99.1,>=' in updated["pyproject.toml"]
+    assert "# Mine." in updated["app/main.py"] and '"""Return an answer."""' in updated["app/main.py"]
+    assert "Our three commands" in updated["README.md"]
 
 
 def test_update_across_other_filters(clone: Path, git: Git, tmp_path: Path) -> None:
@@ -124,6 +174,7 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
             path.write_text(text.replace("cookiecutter.api", "'http_api'"), encoding="utf-8")
     change(clone / "hooks" / "post_gen_project.py", '"deployer", "api", "aws_region"', '"deployer", "aws_region"')
     rules = clone / "cookiecutter_fastapi_lambda" / "rules.py"
+    change(rules, '"deployer", "api"),', '"deployer"),')
     change(rules, '    "api": ("http_api", "rest_api", "function_url"),\n', "")
     change(rules, 'answers["api"] == "function_url"\n', "False\n")
     git.commit(clone, "before the question")
@@ -140,8 +191,29 @@ def test_update_across_a_new_question(clone: Path, git: Git, tmp_path: Path) -> 
     assert 'region = "eu-central-1"' in (project / "samconfig.toml").read_text(encoding="utf-8")
 
 
-def test_readme_says_how() -> None:
-    """With the address that cruft needs, which does not know gh:."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "cruft create https://github.com/ORG/cookiecutter-fastapi-lambda" in readme
-    assert "cruft update" in readme
+def test_commands_of_the_page(clone: Path, git: Git, tmp_path: Path) -> None:
+    """Each works as docs/upgrade.md has it, but for the address, which is a path here."""
+    page = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
+    create, link, update, check, diff = (
+        re.search(rf"\buvx (cruft {word}[^\n`]*)", page)[1]
+        for word in ("create", "link", "update --variables", "check", "diff")
+    )
+    assert create == "cruft create https://github.com/ORG/cookiecutter-fastapi-lambda"
+    git.commit(clone, "first version")
+    arguments = ["--no-input", "--extra-context", '{"secret": true}', "--output-dir", tmp_path]
+    git(tmp_path, *create.split()[:2], clone, *arguments)
+    project = tmp_path / "orders-api"
+    git.commit(project, "created")
+    assert "SUCCESS" in git(project, *shlex.split(check))
+    change(clone / "cookiecutter.json", "A secret in AWS", "One secret in AWS")
+    git.commit(clone, "second version")
+    git(project, *shlex.split(update), "--skip-apply-ask")
+    saved = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))["context"]["cookiecutter"]
+    assert (saved["ci"], saved["secret"]) == ("none", True)
+    git.commit(project, "updated")
+    assert git(project, *shlex.split(diff)) == ""
+    # A project that cruft does not know.
+    (project / ".cruft.json").unlink()
+    git.commit(project, "unknown")
+    git(project, *shlex.split(link), clone, "--no-input", "--extra-context", '{"secret": true, "ci": "none"}')
+    assert "SUCCESS" in git(project, *shlex.split(check))

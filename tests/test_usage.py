@@ -193,7 +193,7 @@ def test_git_address_with_checkout(clone: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "output" / "orders-api" / "app" / "main.py").exists()
-    assert "--checkout v" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "`--checkout TAG`" in (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
 
 
 def test_other_modules_called_hooks(tmp_path: Path) -> None:

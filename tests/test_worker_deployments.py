@@ -213,7 +213,7 @@ def test_jobs(deployer: str, deployed: Callable[..., Service], project_venv: Ven
         )
 
     iam = service.aws.client("iam")
-    policy = {"UserName": deployer, "PolicyArn": service.aws.outputs(f"{deployer}-role")["StatePolicyArn"]}
+    policy = {"UserName": deployer, "PolicyArn": service.aws.outputs(f"{deployer}-role")["ReplayPolicyArn"]}
     iam.detach_user_policy(**policy)
     denied = replay("y")
     assert denied.returncode != 0

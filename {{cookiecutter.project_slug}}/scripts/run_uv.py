@@ -48,7 +48,7 @@ def uv(*arguments: str | Path, task: str, target: Path | None = None) -> None:
         if unread:
             advice = ", ".join(f"{name} (for uv: {UV_VARIABLES[name][0]})" for name in unread)
             print(f"build.py: pip is configured with {advice}; uv does not read pip's settings.", file=sys.stderr)
-        raise BuildError(f'uv could not {task}; see above, and "Troubleshooting" in README.md')
+        raise BuildError(f"uv could not {task}; see above, and docs/troubleshooting.md")
 
 
 @cache
