@@ -71,6 +71,8 @@ def test_plain_text_stays_plain() -> None:
     for text in ("Orders API", "A FastAPI service on AWS Lambda", "O'Neil & Sons: e-mail, 24/7 (v2.1)!", "C# and F#"):
         assert FILTERS["markdown"](text) == text or text.endswith("#")
         assert FILTERS["quoted"](text) == FILTERS["python_quoted"](text) == f'"{text}"'
+    for text, written in (('"a"', "'\"a\"'"), ("'\"", '"\'\\""'), ("a\\", '"a\\\\"')):
+        assert FILTERS["python_quoted"](text) == written
 
 
 def test_bad_answers_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,9 +35,9 @@ IN_PROJECT = {
     "metrics.emit": (3, "the time is now either way, and None is as false as False"),
     "middleware.RequestId.__call__": (2, "the default of a state that is there"),
     "middleware.UnhandledErrors.__call__": (2, "None is as false as False; a response does not receive"),
-    "request_cycle.RequestCycle.__call__": (4, "the name of Windows, and the shortest time of a timer"),
-    "request_cycle.RequestCycle.__init__": (2, "the task before there is one; None is as false as False"),
-    "request_cycle.RequestCycle.end": (5, "what separates the parts of a stack in the log"),
+    "request_cycle.RequestCycle.__call__": (3, "the name of Windows, and a thousandth of the time"),
+    "request_cycle.RequestCycle.__init__": (1, "None is as false as False"),
+    "request_cycle.RequestCycle.end": (4, "what separates the parts of a stack in the log"),
     "request_cycle.RequestCycle.run": (2, "the task after there is one"),
     "request_cycle.waiting_stack": (4, "which coroutine of a lifespan is left out of the log"),
 }
@@ -77,7 +77,6 @@ IN_SCRIPTS = {
 }
 IN_HOOK = {"post_gen_project.say": (1, ENCODING)}
 IN_TEMPLATE = {
-    "filters.python_quoted": (3, "which quotes a text gets, which a test with ruff notices"),
     "filters.quoted": (1, "None is as false as False"),
     "rules.unknown_names": (2, "only the nearest name is read"),
 }

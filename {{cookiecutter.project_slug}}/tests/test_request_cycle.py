@@ -181,20 +181,23 @@ def test_no_time_left() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
 def test_time_is_over_before_the_application_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ended as soon as it runs."""
+    """It is ended as soon as it runs, and only once."""
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         await asyncio.sleep(1)
 
-    run = RequestCycle.run
+    run, left = RequestCycle.run, []
 
     async def late(self: RequestCycle, app: Any) -> None:
         time.sleep(0.02)
         await run(self, app)
+        self.end(None)
+        left.append(signal.getitimer(signal.ITIMER_REAL)[0])
 
     monkeypatch.setattr(RequestCycle, "run", late)
     assert LambdaHandler(slow)(http_event("/"), Context(timeout_seconds=0.4))["statusCode"] == 504
+    assert left == [0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts a call")
