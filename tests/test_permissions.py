@@ -217,6 +217,15 @@ def handlers(kind: str) -> set[str]:
     return {action for actions in needed.values() for action in actions}
 
 
+@cache
+def without_resources() -> set[str]:
+    """Return the actions that AWS can allow for all resources only: for an ARN, it refuses them."""
+    path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
+    services = json.loads(path.read_text(encoding="utf-8")).items()
+    actions = ((name, *each) for name, service in services for each in service.get("Actions", {}).items())
+    return {f"{service}:{action}" for service, action, known in actions if not known.get("Resources")}
+
+
 def policy_of(project: Path) -> list[dict[str, Any]]:
     """Return the statements of the policy for the role that deploys a project, with lists for actions and resources."""
     made = read_yaml((project / "docs" / "deploy-policy.yaml").read_text(encoding="utf-8"))
@@ -299,6 +308,9 @@ def test_deploying_role_is_limited_to_the_service(deployer: str, bake: Bake) -> 
                 for parameter, value in (longest | {"AWS::AccountId": "123456789012"}).items():
                     text = text.replace(f"${{{parameter}}}", value)
                 assert len(text) < 6144 - 100
+            for statement in statements:
+                everywhere = {action.lower() in without_resources() for action in statement["Action"]}
+                assert everywhere == {statement["Resource"] == ["*"]}, statement["Action"]
             own = rf"[:/]([Aa]rtifacts-)?{name[:20]}"
             for resource in (each for statement in statements for each in statement["Resource"] if each != "*"):
                 assert re.search(f"{own}|{'|'.join(NOT_OWN)}", resource), resource
