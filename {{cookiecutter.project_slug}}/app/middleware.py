@@ -44,7 +44,7 @@ def add_middleware(app: Starlette) -> None:
                 allow_credentials="*" not in settings.ALLOWED_ORIGINS,
                 allow_methods=["*"],
                 allow_headers=["*"],
-                expose_headers=[REQUEST_ID],
+                expose_headers=["etag", "location", REQUEST_ID],
             )
         return RequestId(stack)
 
