@@ -191,8 +191,11 @@ def test_alarms_and_dashboard(source: str, bake: Bake) -> None:
         assert alarm["TreatMissingData"] == "notBreaching"
     text, values = facts["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert {"${WorkAgeAlarm.Arn}", "${DeadLetterAlarm.Arn}"} <= set(re.findall(r"\$\{\w+\.Arn\}", text))
-    titles = [widget["properties"]["title"] for widget in json.loads(text)["widgets"]]
-    assert {"Messages", "Age of the oldest message in s", "Worker", "Last errors of the worker"} <= set(titles)
+    shown = {widget["properties"]["title"]: widget["properties"] for widget in json.loads(text)["widgets"]}
+    # SQS tells this number each minute, so the sum of five minutes would be five times as many messages.
+    assert shown["Messages"]["metrics"][2][1] == "ApproximateNumberOfMessagesVisible"
+    assert shown["Messages"]["metrics"][2][-1]["stat"] == "Maximum"
+    assert {"Messages", "Age of the oldest message in s", "Worker", "Last errors of the worker"} <= shown.keys()
     assert values["WorkerLog"] == {"Ref": "WorkerLogGroup"}
 
 
