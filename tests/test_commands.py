@@ -35,7 +35,8 @@ def test_ci_runs_the_readmes_command() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.rstrip().endswith("\nmake test\nexec make test-deploy")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "\nmake test\n" in readme and "`make test-deploy`" in readme
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "\nmake test\n" in readme and "`make test-deploy`" in contributing
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 

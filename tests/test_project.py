@@ -164,7 +164,7 @@ def test_deploy_without_a_tool(bake: Bake, ministack: Ministack, tmp_path: Path)
         return result.stdout + result.stderr
 
     assert "\nApiUrl: https://" in make("deploy")
-    assert {"make zip", "make deploy"} <= {line.split(":")[0] for line in make("help").splitlines()}
+    assert {"make zip", "make deploy"} <= {line.strip().split(":")[0] for line in make("help").splitlines()}
 
 
 def test_uvicorn_serves_the_same_application(bake: Bake, project_venv: Venv) -> None:

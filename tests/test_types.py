@@ -31,11 +31,11 @@ def test_projects(project_venv: Venv, bake: Bake, tmp_path: Path) -> None:
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(bake(**answers), project)
         check(venv / "bin" / "python", "-m", "mypy", "--strict", "--cache-dir", tmp_path / "mypy", folder=project)
-        check(BIN / "ty", "check", "--quiet", "--error-on-warning", "--python", venv, folder=project)
+        check(BIN / "ty", "check", "--output-format=concise", "--error-on-warning", "--python", venv, folder=project)
 
 
 def test_hooks(tmp_path: Path) -> None:
     """The code of the template that its users run."""
     mypy = ["-m", "mypy", "--strict", "--explicit-package-bases", "--cache-dir", tmp_path]
     check(BIN / "python", *mypy, *HOOKS, folder=ROOT)
-    check(BIN / "ty", "check", "--quiet", "--error-on-warning", *HOOKS, folder=ROOT)
+    check(BIN / "ty", "check", "--output-format=concise", "--error-on-warning", *HOOKS, folder=ROOT)

@@ -20,6 +20,7 @@ ACTIONS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/setup-node": ("820762786026740c76f36085b0efc47a31fe5020", "v7.0.0"),
     "astral-sh/setup-uv": ("20cfd1bf945f4377ade1205e4dbc17946fc9a30d", "v10.0.1"),
+    "oasdiff/oasdiff-action/breaking": ("033c15c845bef10f148afb0fa781bf1b2a7fe1bf", "v0.1.12"),
     "aws-actions/configure-aws-credentials": ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6.2.3"),
 }
 USES = re.compile(r"uses: (?!\$/)(\S+)@(\S+) # (v[\d.]+)$", re.MULTILINE)
@@ -79,7 +80,7 @@ def test_permissions(bake: Bake) -> None:
         ("deploy", "prod"): TOKEN,
         ("stage", "deploy"): TOKEN,
     }
-    assert "secrets" not in str(made)
+    assert "secrets." not in str(made)
 
 
 def test_when_what_is_deployed(bake: Bake) -> None:
@@ -105,13 +106,16 @@ def test_commands_are_those_of_the_project(deployer: str, bake: Bake) -> None:
     """Each is a target of make that the README has too. The AWS SAM CLI that is installed is that of our tests."""
     project = bake(deployer=deployer)
     made = {name: commands(each) for name, each in workflows(project).items()}
-    assert made["ci"] == ["make lint", "make test", "make check", "make zip", "make audit"]
+    secrets = "uv run --quiet --no-project prek run --all-files secrets"
+    targets = [f"make {each}" for each in ("lint", "test", "openapi ARGS=--check", "check", "zip", "audit")]
+    assert made["ci"] == [*targets[:3], secrets, *targets[3:]]
+    assert "- id: secrets\n" in (project / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     (*install, deploy, health) = made["stage"]
     assert (deploy, health) == ('make deploy STAGE="$STAGE"', 'make health STAGE="$STAGE"')
     version = re.search(r"^aws-sam-cli==(\S+)", (ROOT / "requirements" / "test.txt").read_text("utf-8"), re.MULTILINE)
     assert install == ([f"uv tool install aws-sam-cli=={version[1]}"] if deployer == "sam" else [])
     makefile, readme = ((project / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md"))
-    for command in (*made["ci"], deploy, health):
+    for command in (*targets, deploy, health):
         target = command.split()[1]
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
         assert f"`make {target}" in readme, target
