@@ -477,7 +477,7 @@ def test_uv(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         codes[:] = [2]
         with pytest.raises(run_uv.BuildError) as refusal:
             run_uv.uv("a", Path("b"), task="do it")
-        assert str(refusal.value) == 'uv could not do it; see above, and "Troubleshooting" in README.md'
+        assert str(refusal.value) == "uv could not do it; see above, and docs/troubleshooting.md"
         assert capsys.readouterr().err == line
         output.assert_called_once_with(sys.executable, "-m", "pip", "config", "list")
     assert run.mock_calls[3:] == [online, online]
@@ -665,7 +665,7 @@ def test_archives(
 
 
 def test_locks_of_the_dependencies(scripts: Scripts, uv: Mock, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three, each with hashes; what a lock pins stays pinned, unless --upgrade is given."""
+    """Three, each with hashes; what a lock pins stays pinned, unless --upgrade is given; each change is a line."""
     build = scripts.build
     before: list[dict[str, str]] = []
     write = uv.side_effect
@@ -676,14 +676,16 @@ def test_locks_of_the_dependencies(scripts: Scripts, uv: Mock, capsys: pytest.Ca
         write(*arguments, **more)
 
     uv.side_effect = compile_
-    build.LOCK.write_text("old", encoding="utf-8")
-    for options, more in (([], []), (["--upgrade"], ["--upgrade"])):
+    old = "old==1\nsmall==0.9\n"
+    build.LOCK.write_text(old, encoding="utf-8")
+    changes = ["Other-One[x]: none -> 2\nold: 1 -> none\nsmall: 0.9 -> 1.0\n", ""]
+    for options, changed in zip(([], ["--upgrade"]), changes, strict=True):
         uv.mock_calls = []
         assert build.main(["lock", *options]) == 0
         said = "Wrote app/requirements.txt, requirements-dev.txt and requirements-check.txt.\n"
-        assert capsys.readouterr().out == said
+        assert capsys.readouterr().out == changed + said
         command = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.13", "--python", sys.executable]
-        command += ["--generate-hashes", "--no-annotate", *more]
+        command += ["--generate-hashes", "--no-annotate", *options]
         command += ["--custom-compile-command", "python scripts/build.py lock", "--output-file"]
         outputs = [each.args[len(command)] for each in uv.mock_calls]
         layer, dev, check = map(str, outputs)
@@ -698,7 +700,7 @@ def test_locks_of_the_dependencies(scripts: Scripts, uv: Mock, capsys: pytest.Ca
         ]
         for path in (build.LOCK, build.DEV_LOCK, build.CHECK_LOCK):
             assert path.read_text(encoding="utf-8") == LOCK
-    assert before[0] == {"requirements.txt": "old"}
+    assert before[0] == {"requirements.txt": old}
     assert before[3] == dict.fromkeys(("requirements.txt", "requirements-dev.txt", "requirements-check.txt"), LOCK)
 
 
@@ -829,16 +831,16 @@ def test_check_in_its_environment(
     make, run = Mock(), Mock(return_value=SimpleNamespace(returncode=7))
     monkeypatch.setattr(build, "make_check_venv", make)
     monkeypatch.setattr("subprocess.run", run)
-    assert check.main() == 7
+    assert check.main([]) == 7
     run.assert_called_once_with([scripts.project / ".venv-check" / "bin" / "python", check.__file__])
     make.assert_called_once_with()
     for error, code, line in ((ValueError("no"), 1, "no"), (KeyboardInterrupt(), 130, "interrupted")):
         make.side_effect = error
-        assert check.main() == code
+        assert check.main([]) == code
         assert capsys.readouterr().err == f"check.py: {line}.\n"
     monkeypatch.setattr(check, "check", Mock(return_value=5))
     monkeypatch.setattr("sys.prefix", str(build.CHECK_VENV))
-    assert check.main() == 5
+    assert check.main([]) == 5
 
 
 # invoke.py
