@@ -843,6 +843,31 @@ def test_check_in_its_environment(
     assert check.main([]) == 5
 
 
+def test_audit(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what pip-audit says of each lock, and fails if that knows none of its packages, as behind a mirror."""
+    check, project = scripts.check, scripts.project
+    locks = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
+    for lock in locks:
+        (project / lock).write_text(f"{LOCK}other==3 ; sys_platform == 'win32' \\\n", encoding="utf-8")
+    unknown = "small could not be audited\nOther-One could not be audited\n"
+    run = Mock()
+    monkeypatch.setattr("subprocess.run", run)
+    one = SimpleNamespace(returncode=0, stdout="small could not be audited\n")
+    run.side_effect = [SimpleNamespace(returncode=3, stdout=""), one, SimpleNamespace(returncode=0, stdout="")]
+    assert check.audit() == 3
+    assert capsys.readouterr().out == f"{locks[0]}:\n{locks[1]}:\nsmall could not be audited\n{locks[2]}:\n"
+    python, *options = run.call_args.args[0]
+    assert python == str(project / ".venv-check" / "bin" / "python")
+    pip_audit = ["-m", "pip_audit", "--disable-pip", "--require-hashes", "--progress-spinner=off"]
+    assert options == [*pip_audit, f"--requirement={project / locks[2]}"]
+    monkeypatch.setattr(scripts.build, "make_check_venv", Mock())
+    run.side_effect = [one, SimpleNamespace(returncode=0, stdout=unknown)]
+    assert check.main(["--audit"]) == 1
+    said = capsys.readouterr()
+    assert said.out.endswith(f"{locks[1]}:\n{unknown}")
+    assert said.err == f"check.py: nothing of {locks[1]} was audited: pypi.org answers for none of its packages.\n"
+
+
 # invoke.py
 
 
