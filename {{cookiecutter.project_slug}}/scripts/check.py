@@ -68,9 +68,16 @@ def audit() -> int:
     command = [str(venv_python(build.CHECK_VENV)), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
     code = 0
     for lock in (LOCK, build.DEV_LOCK, build.CHECK_LOCK):
-        print(f"{lock.relative_to(PROJECT).as_posix()}:", flush=True)
-        found = subprocess.run([*command, "--progress-spinner=off", f"--requirement={lock}"])
+        name = lock.relative_to(PROJECT).as_posix()
+        print(f"{name}:", flush=True)
+        options = ["--progress-spinner=off", f"--requirement={lock}"]
+        found = subprocess.run([*command, *options], stdout=subprocess.PIPE, encoding="utf-8")
+        print(found.stdout, end="", flush=True)
         code = max(code, found.returncode)
+        # A package of your own is not on PyPI, and pip-audit skips it; it skips all where a mirror answers for PyPI.
+        pins = [line for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line and ";" not in line]
+        if found.stdout.count("could not be audited") >= len(pins):
+            raise BuildError(f"nothing of {name} was audited: pypi.org answers for none of its packages")
     return code
 
 
