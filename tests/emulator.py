@@ -4,6 +4,7 @@ The emulator's binary ships in the wheel of the SAM CLI. It ends if it is called
 """
 
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -19,6 +20,8 @@ import urllib.request
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from tests.machine import CACHE, ROOT, UV, free_port
 
@@ -40,13 +43,16 @@ ROOTLY = platform.system() == "Linux" and os.geteuid() == 0 and shutil.which("un
 def runtime_client(python: Path) -> Path:
     """Install what Lambda's image of this Python has beside it (awslambdaric and boto3), and return the folder."""
     version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
-    target = CACHE / "runtime" / version
     lock = ROOT / "requirements" / "runtime.txt"
-    if not (target / "done").exists() or (target / "done").read_text() != lock.read_text():
-        shutil.rmtree(target, ignore_errors=True)
-        command = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--target", target]
-        subprocess.run([*command, "--require-hashes", "--only-binary", ":all:", "-r", lock], check=True)
-        (target / "done").write_text(lock.read_text())
+    # Its name has the lock's hash: another one that is in use, of another checkout, stays.
+    target = CACHE / "runtime" / f"{version}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not (target / "done").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            command = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--target", target]
+            subprocess.run([*command, "--require-hashes", "--only-binary", ":all:", "-r", lock], check=True)
+            (target / "done").touch()
     return target
 
 
