@@ -95,6 +95,18 @@ def without_make(project: Path, command: str) -> list[str]:
     return typed
 
 
+@pytest.mark.parametrize("answers", [{}, {"storage": "dynamodb"}, {"secret": "true"}, {"events": "sqs"}])
+def test_what_needs_aws(answers: dict[str, str], bake: Bake) -> None:
+    """Where a route needs AWS, the first block has it in memory, and the steps by hand name what they do not make."""
+    read = pages(bake(deployer="zip", **answers))
+    first = read["README.md"].partition("\n```\n")[2].partition("\n```\n")[0]
+    served = [line.partition("#")[0].strip() for line in first.splitlines() if line.startswith("make run")]
+    assert served == ["make run AWS=local" if answers else "make run"]
+    parts = {"storage": "the table", "secret": "the secret", "events": "the worker with its queue"}
+    made = [parts[question] for question in answers]
+    assert re.findall(r"the other two ways also make (.+), with the permissions\.", read["docs/deploy.md"]) == made
+
+
 @pytest.mark.parametrize("name", ["default", "serverless", "zip", "data-worker"])
 def test_commands_are_those_of_make(name: str, bake: Bake, tmp_path: Path) -> None:
     """Each target has its row, in the groups and the order of `make`, and the right column runs what make runs."""
