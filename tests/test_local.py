@@ -42,6 +42,31 @@ print(json.dumps([keys, count, queue["VisibilityTimeout"], variables, local.hand
 """
 
 
+# Prints for how many of two queues the handler was called while it worked on a batch of the other one.
+TOGETHER = """
+import threading
+import local
+
+met, both = [], threading.Barrier(2)
+
+def handler(event, context):
+    try:
+        both.wait(0.5)
+        met.append(event)
+    except threading.BrokenBarrierError:
+        both.reset()
+    return {"batchItemFailures": []}
+
+event = {"Records": [{"messageId": "1"}]}
+threads = [threading.Thread(target=local.failed, args=(handler, event)) for _ in range(2)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+print(len(met))
+"""
+
+
 class Service:
     """The service that runs on this machine."""
 
@@ -160,6 +185,14 @@ def test_tables_are_those_that_are_deployed(installed: Any) -> None:
         ["DEAD_LETTER_QUEUE_URL", "IDEMPOTENCY_TABLE", "QUEUE_URL", "TABLE_NAME"],
         {"WorkQueue": "worker.handler"},
     ]
+
+
+def test_worker_has_one_batch_at_a_time(installed: Any) -> None:
+    """Also if two queues have messages for it: a batch would be told what failed of the other one."""
+    project = installed(events="sqs")
+    command = [project / ".venv" / "bin" / "python", "-B", "-c", TOGETHER]
+    printed = subprocess.run(command, cwd=project / "scripts", capture_output=True, encoding="utf-8")
+    assert (printed.returncode, printed.stdout) == (0, "0\n"), printed.stderr
 
 
 def test_sample_events(installed: Any) -> None:
