@@ -97,7 +97,7 @@ def test_two_operations_of_one_name(bake: Bake, project_venv: Venv, tmp_path: Pa
     assert line.endswith("; give one of the two functions another name.")
 
 
-@pytest.mark.parametrize("program", ["prek", "pre-commit"])
+@pytest.mark.parametrize("program", ["prek", pytest.param("pre-commit", marks=pytest.mark.deployment)])
 def test_checks_before_a_commit(program: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
     """They find nothing in a fresh project, and a key, a wrong type, bad formatting and a stale contract in another."""
     project = tmp_path / "project"

@@ -195,6 +195,7 @@ def test_worker_has_one_batch_at_a_time(installed: Any) -> None:
     assert (printed.returncode, printed.stdout) == (0, "0\n"), printed.stderr
 
 
+@pytest.mark.deployment  # two minutes
 def test_sample_events(installed: Any) -> None:
     """Each can be tried without an account: an event of HTTP by the API, one of the queue by the worker."""
     printed, expected = {}, {}

@@ -87,6 +87,7 @@ def test_add_a_field(bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.deployment  # make check runs three times
 @pytest.mark.parametrize("deployer", ["zip", pytest.param("serverless", marks=pytest.mark.long)])
 def test_add_a_second_queue(deployer: str, bake: Bake, project_venv: Venv, tmp_path: Path) -> None:
     """`make check` finds nothing, both queues have the worker when AWS is in memory, and the API knows the new one."""
