@@ -21,7 +21,7 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             self.send_response(left.pop(0) if len(left) > 1 else left[0])
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_: object, **__: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
