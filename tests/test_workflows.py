@@ -18,6 +18,8 @@ FILES = {f".github/workflows/{name}.yml" for name in ("ci", "deploy", "stage")} 
 # The releases that the commits are of; each was looked up among the tags of its repository.
 ACTIONS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+    "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
     "actions/setup-node": ("820762786026740c76f36085b0efc47a31fe5020", "v7.0.0"),
     "astral-sh/setup-uv": ("20cfd1bf945f4377ade1205e4dbc17946fc9a30d", "v10.0.1"),
     "oasdiff/oasdiff-action/breaking": ("033c15c845bef10f148afb0fa781bf1b2a7fe1bf", "v0.1.12"),
@@ -66,7 +68,8 @@ def test_actions_are_pinned(deployer: str, bake: Bake) -> None:
         )
         assert found == {name: ACTIONS[name] for name in found}
     used = {name for text in files(bake(deployer=deployer) / ".github").values() for name, *_ in USES.findall(text)}
-    assert used == ACTIONS.keys() - ({"actions/setup-node"} if deployer != "serverless" else set())
+    other = {"actions/download-artifact", "actions/upload-artifact"}  # of our own workflows
+    assert used == ACTIONS.keys() - other - ({"actions/setup-node"} if deployer != "serverless" else set())
 
 
 def test_permissions(bake: Bake) -> None:
@@ -82,6 +85,18 @@ def test_permissions(bake: Bake) -> None:
         ("stage", "deploy"): TOKEN,
     }
     assert "secrets." not in str(made)
+
+
+def test_own_jobs_that_write_run_no_packages() -> None:
+    """A job that may write to the repository runs neither the tests nor what they install."""
+    writing = {
+        f"{name} {job}": [step.get("run", "") for step in each["steps"]]
+        for name, made in workflows(ROOT).items()
+        for job, each in made["jobs"].items()
+        if "write" in str(each.get("permissions", made["permissions"]))
+    }
+    assert set(writing) == {"weekly propose", "release release"}
+    assert not [run for runs in writing.values() for run in runs if re.search(r"make|\.ci/|uv |pip|npm", run)]
 
 
 def test_when_what_is_deployed(bake: Bake) -> None:
