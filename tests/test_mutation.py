@@ -171,7 +171,7 @@ def test_scripts(bake: Bake, tmp_path: Path) -> None:
     copied = ("app", "events", "package", "template.yaml", "stages", "Makefile", "README.md", "requirements-dev.txt")
     settings = "\n    ".join(["also_copy=", *copied])
     settings += "\npytest_add_cli_args=\n    -x\npytest_add_cli_args_test_selection="
-    for name in ("logs", "stage", "deploy", "findings", "scripts"):
+    for name in ("logs", "stage", "deploy", "health", "findings", "scripts"):
         settings += f"\n    tests/test_{name}.py"
     judge(*survivors(project, "src", f"{settings}\n"), IN_SCRIPTS)
 

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import uuid
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 
 from tests.conftest import Bake
 
-NAMES = ("archive", "bytecode", "run_uv", "scratch", "layer", "build", "aws", "check", "invoke")
+NAMES = ("archive", "bytecode", "run_uv", "scratch", "layer", "build", "aws", "check", "invoke", "openapi")
 LOCK = "# locked\nsmall==1.0 \\\n    --hash=sha256:00\nOther-One[x]==2 \\\n    --hash=sha256:11\n"
 PIN = "small==1.0 \\\n    --hash=sha256:00\n"
 SETTINGS = '[project]\ndependencies = ["small"]\n'
@@ -840,6 +841,45 @@ def test_check_in_its_environment(
     monkeypatch.setattr(check, "check", Mock(return_value=5))
     monkeypatch.setattr("sys.prefix", str(build.CHECK_VENV))
     assert check.main([]) == 5
+
+
+# openapi.py
+
+
+def test_contract(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is written if it differs, or with --check said to be stale; nothing is compiled into app/."""
+    openapi, contract = scripts.openapi, scripts.project / "openapi.json"
+    app = Mock(openapi=Mock(return_value={"title": "\u00fc", "paths": {}}))
+    monkeypatch.setitem(sys.modules, "main", SimpleNamespace(app=app))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    stale = "openapi.json is stale: run `make openapi`, look at the difference, and commit it.\n"
+    for old in (None, "{}\n"):
+        assert openapi.main(["--check"]) == 1
+        assert capsys.readouterr() == ("", stale)
+        assert openapi.main([]) == 0
+        assert capsys.readouterr() == ("openapi.json is written.\n", "")
+        assert contract.read_bytes() == b'{\n  "title": "\xc3\xbc",\n  "paths": {}\n}\n'
+        for arguments in ([], ["--check"]):
+            assert openapi.main(arguments) == 0
+            assert capsys.readouterr() == ("", "")
+        contract.write_text(old or "{}\n", encoding="utf-8")
+    assert sys.path[0] == str(scripts.project / "app")
+    assert sys.dont_write_bytecode
+    app.openapi.side_effect = lambda: warnings.warn("other", stacklevel=1) or {"a": 1}
+    assert openapi.main([]) == 0
+    assert contract.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+    app.openapi.side_effect = lambda: warnings.warn("Duplicate Operation ID a\n  for b", stacklevel=1)
+    capsys.readouterr()
+    assert openapi.main([]) == 1
+    line = "openapi.py: Duplicate Operation ID a for b; give one of the two functions another name.\n"
+    assert capsys.readouterr() == ("", line)
+    assert contract.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+    with pytest.raises(SystemExit):
+        openapi.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("usage: openapi.py [-h] [--check] Write openapi.json, the contract of the API.")
+    assert said.endswith("--check write nothing; exit with 1 if openapi.json is stale")
 
 
 # invoke.py
