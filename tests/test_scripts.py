@@ -843,6 +843,31 @@ def test_check_in_its_environment(
     assert check.main([]) == 5
 
 
+def test_audit(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each lock is asked for, the worst exit code counts, and it is an error if nothing of a lock was audited."""
+    check, build = scripts.check, scripts.build
+    monkeypatch.setattr(build, "make_check_venv", Mock())
+    for lock in (build.LOCK, build.DEV_LOCK, build.CHECK_LOCK):
+        lock.write_text(LOCK + "windows==3 ; sys_platform == 'win32' \\\n", encoding="utf-8")
+    said = ["none\n", "small could not be audited\n", "one\n"]
+    run = Mock(side_effect=[SimpleNamespace(stdout=text, returncode=int(text == "one\n")) for text in said])
+    monkeypatch.setattr("subprocess.run", run)
+    assert check.main(["--audit"]) == 1
+    names = ("app/requirements.txt", "requirements-dev.txt", "requirements-check.txt")
+    assert capsys.readouterr().out == "".join(f"{name}:\n{text}" for name, text in zip(names, said, strict=True))
+    python = str(scripts.project / ".venv-check" / "bin" / "python")
+    command = [python, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--progress-spinner=off"]
+    assert [each.args[0] for each in run.mock_calls] == [
+        [*command, f"--requirement={scripts.project / name}"] for name in names
+    ]
+    assert all(each.kwargs["encoding"] == "utf-8" and "stdout" in each.kwargs for each in run.mock_calls)
+    skipped = SimpleNamespace(stdout="small could not be audited\nother-one could not be audited\n", returncode=0)
+    run.side_effect = [skipped]
+    assert check.main(["--audit"]) == 1
+    line = "check.py: nothing of app/requirements.txt was audited: pypi.org answers for none of its packages.\n"
+    assert capsys.readouterr().err == line
+
+
 # openapi.py
 
 

@@ -1,5 +1,6 @@
 """health.py, asking a server of the test's own."""
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -37,7 +38,8 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_it_asks_until_the_service_answers(statuses: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     statuses += [404, 503, 200]
     assert health.main([]) == 0
-    assert capsys.readouterr().out.endswith("/prod/\n/health answers with status 200.\n")
+    said = re.sub(r":\d+/", ":PORT/", capsys.readouterr().out)
+    assert said == "ApiUrl: http://127.0.0.1:PORT/prod/\n/health answers with status 200.\n"
 
 
 @pytest.mark.parametrize("status", [204, 500])
@@ -47,7 +49,9 @@ def test_another_status(
     monkeypatch.setattr(health, "PATIENCE", 0)
     statuses += [status]
     assert health.main([]) == 1
-    assert f"/prod/health does not answer with status 200, but: status {status}.\n" in capsys.readouterr().err
+    said = re.sub(r":\d+/", ":PORT/", capsys.readouterr().err)
+    url = "http://127.0.0.1:PORT/prod/health"
+    assert said == f"health.py: {url} does not answer with status 200, but: status {status}.\n"
 
 
 def test_nothing_answers() -> None:
@@ -59,4 +63,5 @@ def test_nothing_is_deployed(
 ) -> None:
     monkeypatch.setattr(health, "describe", lambda *_: {})
     assert health.main([]) == 1
-    assert "us-east-1 has no stack orders-dev with an output ApiUrl" in capsys.readouterr().err
+    line = "health.py: there is nothing to ask: us-east-1 has no stack orders-dev with an output ApiUrl.\n"
+    assert capsys.readouterr().err == line
