@@ -33,10 +33,12 @@ def test_make_new(clone: Path, tmp_path: Path) -> None:
 def test_ci_runs_the_readmes_command() -> None:
     """What CI runs is what a contributor types."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert script.rstrip().endswith("\nmake test\nexec make test-deploy")
+    assert script.rstrip().endswith("\nexec make test")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert "\nmake test\n" in readme and "`make test-deploy`" in contributing
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert "- run: .ci/run\n" in workflow and "- run: make test-deploy\n" in workflow
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
