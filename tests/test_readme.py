@@ -80,7 +80,7 @@ def test_only_the_chosen_deployer(deployer: str, bake: Bake) -> None:
 
 def without_make(project: Path, command: str) -> list[str]:
     """Return what a command of make would run, as it is typed in the environment of the project."""
-    dry = [*shlex.split(command), "--dry-run", "PYTHON=python"]
+    dry = [*shlex.split(command), "--dry-run", "--no-print-directory", "PYTHON=python"]
     printed = subprocess.run(dry, cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
     typed = []
     for line in printed.splitlines():
@@ -112,7 +112,7 @@ def test_commands_are_those_of_make(name: str, bake: Bake, tmp_path: Path) -> No
     """Each target has its row, in the groups and the order of `make`, and the right column runs what make runs."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[name]), project)
-    listed = subprocess.run(["make"], cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
+    listed = subprocess.run(["make", "--no-print-directory"], cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
     targets = [line.split()[1].rstrip(":") if line[0] == " " else line for line in listed.splitlines()]
     told, by_target = [], {}
     for first, with_make, without in table_of(project):
