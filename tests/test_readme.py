@@ -112,7 +112,8 @@ def test_commands_are_those_of_make(name: str, bake: Bake, tmp_path: Path) -> No
     """Each target has its row, in the groups and the order of `make`, and the right column runs what make runs."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[name]), project)
-    listed = subprocess.run(["make", "--no-print-directory"], cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
+    make = ["make", "--no-print-directory"]
+    listed = subprocess.run(make, cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
     targets = [line.split()[1].rstrip(":") if line[0] == " " else line for line in listed.splitlines()]
     told, by_target = [], {}
     for first, with_make, without in table_of(project):
