@@ -78,10 +78,16 @@ def test_only_the_chosen_deployer(deployer: str, bake: Bake) -> None:
     assert not re.search(r"GitHub Actions|github/workflows|DynamoDB:|TABLE_NAME|QUEUE_URL|SECRET_ARN|worker\.py", text)
 
 
+# Without what `make test` hands on to other makes, such as ARGS.
+OUTSIDE_MAKE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
 def without_make(project: Path, command: str) -> list[str]:
     """Return what a command of make would run, as it is typed in the environment of the project."""
-    dry = [*shlex.split(command), "--dry-run", "--no-print-directory", "PYTHON=python"]
-    printed = subprocess.run(dry, cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
+    dry = [*shlex.split(command), "--dry-run", "PYTHON=python"]
+    printed = subprocess.run(
+        dry, cwd=project, env=OUTSIDE_MAKE, capture_output=True, encoding="utf-8", check=True
+    ).stdout
     typed = []
     for line in printed.splitlines():
         line = (
@@ -112,8 +118,8 @@ def test_commands_are_those_of_make(name: str, bake: Bake, tmp_path: Path) -> No
     """Each target has its row, in the groups and the order of `make`, and the right column runs what make runs."""
     project = tmp_path / "project"
     shutil.copytree(bake(**VARIANTS[name]), project)
-    make = ["make", "--no-print-directory"]
-    listed = subprocess.run(make, cwd=project, capture_output=True, encoding="utf-8", check=True).stdout
+    run = subprocess.run(["make"], cwd=project, env=OUTSIDE_MAKE, capture_output=True, encoding="utf-8", check=True)
+    listed = run.stdout
     targets = [line.split()[1].rstrip(":") if line[0] == " " else line for line in listed.splitlines()]
     told, by_target = [], {}
     for first, with_make, without in table_of(project):
