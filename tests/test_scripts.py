@@ -900,6 +900,9 @@ def test_contract(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     line = "openapi.py: Duplicate Operation ID a for b; give one of the two functions another name.\n"
     assert capsys.readouterr() == ("", line)
     assert contract.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+    app.openapi.side_effect = ValueError("of the application, whose traceback is needed")
+    with pytest.raises(ValueError, match="of the application"):
+        openapi.main([])
     with pytest.raises(SystemExit):
         openapi.main(["--help"])
     said = " ".join(capsys.readouterr().out.split())

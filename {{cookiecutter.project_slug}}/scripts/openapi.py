@@ -13,12 +13,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 CONTRACT = PROJECT / "openapi.json"
 
 
+class SameNameError(Exception):
+    """Two endpoints have the same operation id."""
+
+
 def contract() -> str:
     """Return the OpenAPI document of the application as JSON.
 
     Raises:
-        ValueError: two endpoints have the same operation id, so a generated client would have one function for both.
-
+        SameNameError: a generated client would have one function for two endpoints.
     """
     sys.dont_write_bytecode = True  # app/ is deployed as it is
     sys.path.insert(0, str(PROJECT / "app"))
@@ -29,7 +32,7 @@ def contract() -> str:
         document = app.openapi()
     twice = [str(warning.message) for warning in caught if "Duplicate Operation ID" in str(warning.message)]
     if twice:
-        raise ValueError(f"{' '.join(twice[0].split())}; give one of the two functions another name")
+        raise SameNameError(f"{' '.join(twice[0].split())}; give one of the two functions another name")
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -40,7 +43,7 @@ def main(arguments: list[str]) -> int:
     check = parser.parse_args(arguments).check
     try:
         document = contract()
-    except ValueError as error:
+    except SameNameError as error:
         print(f"openapi.py: {error}.", file=sys.stderr)
         return 1
     written = CONTRACT.read_text(encoding="utf-8") if CONTRACT.exists() else ""
